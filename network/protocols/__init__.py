@@ -1,0 +1,1 @@
+"""What a job computes, and which messages its parties exchange. No HTTP and no storage here."""

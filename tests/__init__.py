@@ -1,0 +1,1 @@
+"""What is true of the gateway and of the network it carries."""
