@@ -1,0 +1,1 @@
+"""The words. Pure values and rules; no I/O and no clock."""

@@ -1,0 +1,168 @@
+"""What can go wrong, in our words. Each error is a sentence (`detail`) with a stable `code` and its facts.
+
+GatewayError
+├── NotKnown             it does not exist, or this team may not see it
+├── Ambiguous            more than one job fits
+├── NotNow               the state forbids it
+├── NotYours             another team's to do
+├── Invalid              a field is wrong; names it and what is allowed
+├── NotOffered           this Router or Access Point cannot do it
+├── TooLarge             more bytes than are taken
+├── Upstream             the Router or an Access Point …
+│   ├── Unreachable      … surely has not received what we sent
+│   ├── Unanswered       … may have received it: the outcome is unknown
+│   ├── Garbled          … answered what we cannot read
+│   └── Rejected         … does not accept the gateway's token
+└── StoreAway            our own memory is out of reach
+"""
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """Base of all errors that a caller is told about."""
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, detail: str, **facts: object) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.facts = facts
+
+
+class NotKnown(GatewayError):
+    """It does not exist, or this team may not see it."""
+
+    code = "not-found"
+
+
+class JobNotKnown(NotKnown):
+    """No such job."""
+
+    code = "job-not-found"
+
+
+class AssetNotKnown(NotKnown):
+    """No such asset."""
+
+    code = "asset-not-found"
+
+
+class RequestNotKnown(NotKnown):
+    """No such access request."""
+
+    code = "access-request-not-found"
+
+
+class ResultNotKnown(NotKnown):
+    """The job ended without the result asked for."""
+
+    code = "result-not-found"
+
+
+class Ambiguous(GatewayError):
+    """More than one job fits."""
+
+    code = "job-ambiguous"
+
+
+class NotNow(GatewayError):
+    """The state forbids it."""
+
+    code = "job-not-pending"
+
+
+class JobFinished(NotNow):
+    """The job has ended already."""
+
+    code = "job-finished"
+
+
+class JobNotFinished(NotNow):
+    """The job has not ended yet."""
+
+    code = "job-not-finished"
+
+
+class JobSubmitted(NotNow):
+    """The job was submitted before."""
+
+    code = "job-already-submitted"
+
+
+class AlreadyDecided(NotNow):
+    """The access request has the other answer already."""
+
+    code = "already-decided"
+
+
+class ClientRefReused(NotNow):
+    """A create with this reference and another body went before."""
+
+    code = "client-ref-reused"
+
+
+class NotYours(GatewayError):
+    """Another team's to do."""
+
+    code = "forbidden"
+
+
+class Invalid(GatewayError):
+    """A field is wrong. Facts: `field` (dotted path in the body) and, for a closed set, `allowed`."""
+
+    code = "invalid"
+
+
+class NotOffered(GatewayError):
+    """This Router or Access Point cannot do it."""
+
+    code = "operation-unavailable"
+
+
+class NotAcceptable(GatewayError):
+    """None of the formats asked for can be made."""
+
+    code = "not-acceptable"
+
+
+class TooLarge(GatewayError):
+    """More bytes than are taken."""
+
+    code = "too-large"
+
+
+class Upstream(GatewayError):
+    """The Router or an Access Point did not do its part."""
+
+    code = "router-unreachable"
+
+
+class Unreachable(Upstream):
+    """Surely not received: it may be sent again."""
+
+    code = "router-unreachable"
+
+
+class Unanswered(Upstream):
+    """Received or not: the outcome is unknown, and nothing is sent again."""
+
+    code = "router-outcome-unknown"
+
+
+class Garbled(Upstream):
+    """Answered what we cannot read."""
+
+    code = "router-garbled"
+
+
+class Rejected(Upstream):
+    """The gateway's own token is not accepted."""
+
+    code = "router-rejects-gateway"
+
+
+class StoreAway(GatewayError):
+    """Our own memory is out of reach."""
+
+    code = "history-unavailable"

@@ -1,0 +1,119 @@
+"""What is known of a job."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from app.domain.codes import JobCode
+from app.domain.phases import WITHOUT_CODE, Phase
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """The user that created the job, and the team it was created for."""
+
+    user: str
+    team: str
+
+
+class Permission(msgspec.Struct, frozen=True, kw_only=True):
+    """A grant that is missing: `team` must allow the use of its asset."""
+
+    asset_id: UUID
+    asset: str
+    team: str
+    since: datetime
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Place `place` of `of` in the queue of an Access Point; `away_since` is None while it is in touch."""
+
+    team: str
+    place: int
+    of: int
+    since: datetime
+    away_since: datetime | None
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The raw output of a completed job, and the asset it made (None where it made none)."""
+
+    raw_status: str
+    asset_id: UUID | None
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """A place in a numbered source: `sequence` counts within `epoch`."""
+
+    epoch: str
+    sequence: int
+
+    def precedes(self, other: "Mark") -> bool:
+        """Whether `other` is news after this mark; another epoch always is."""
+        return other.epoch != self.epoch or other.sequence > self.sequence
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """A final phase that is held until the Access Point's last message has come."""
+
+    phase: Phase
+    when: datetime
+    reason: str | None
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A single operation, its input, and where it stands.
+
+    `market_status` is the Router's own word. `router` and `stream` say how far each source has been heard; `streamed`
+    is whether a status stream exists that this gateway may read, `stream_ended` whether its end marker came.
+    """
+
+    id: UUID
+    job_name: str
+    operation: str
+    dataset: tuple[UUID, ...]
+    preprocessor: msgspec.Raw
+    params: msgspec.Raw
+    labels: dict[str, str]
+    owner: Owner
+    created: datetime
+    submitted: datetime | None
+    started: datetime | None
+    finished: datetime | None
+    phase: Phase
+    market_status: str
+    code: int = JobCode.NOT_KNOWN_YET
+    waiting_on: tuple[Permission, ...] = ()
+    queue: tuple[Place, ...] = ()
+    reason: str | None = None
+    model_status: msgspec.Raw | None = None
+    error: str = ""
+    error_code: int | None = None
+    result: Result | None = None
+    router: Mark | None = None
+    stream: Mark | None = None
+    streamed: bool = False
+    stream_ended: bool = False
+    upstream_lost_since: datetime | None = None
+    held: Ending | None = None
+
+    @property
+    def status(self) -> int | None:
+        """The Access Point's code; None where the phase has no public code."""
+        return None if self.phase in WITHOUT_CODE else self.code
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more will be told of this job."""
+        return self.phase.is_final
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller asks for."""
+
+    job_name: str
+    operation: str
+    dataset: tuple[str, ...]
+    preprocessor: tuple[dict[str, object], ...] | None
+    params: dict[str, object]
+    labels: dict[str, str]

@@ -1,0 +1,136 @@
+"""What services need of the world, so that they know neither HTTP nor SQL."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from app.domain.events import Event, Told
+from app.domain.jobs import Job, Mark, NewJob
+from app.domain.network import AccessRequest, Asset, Operation, Uploaded
+from app.domain.phases import Phase
+from app.domain.reports import Change, JobReport, Me, StreamAddress, StreamLine
+from app.domain.statuses import JobStatus
+
+
+class Router(Protocol):
+    """The Router, as one user of one team sees it.
+
+    Raises Unreachable when a call was surely not received, Unanswered when that is unknown, Garbled when the answer
+    makes no sense, Rejected when the token is refused, and the Router's own refusals as NotKnown, NotNow, NotYours,
+    Invalid or NotOffered.
+    """
+
+    async def me(self) -> Me: ...
+
+    async def create(self, new: NewJob, *, client_ref: str) -> JobReport: ...
+
+    async def made_with(self, client_ref: str) -> JobReport | None:
+        """The job that was created with this reference; None: no create with it was ever received."""
+
+    async def submit(self, job_id: UUID) -> JobReport: ...
+
+    async def cancel(self, job_id: UUID, *, reason: str | None) -> JobReport: ...
+
+    async def kill(self, job_id: UUID, *, reason: str | None) -> JobReport: ...
+
+    async def job(self, job_id: UUID) -> JobReport: ...
+
+    def changes(self, after: Mark | None) -> AbstractAsyncContextManager[AsyncIterator[Change]]:
+        """Every change of every job, in order, from a mark on; never ends by itself."""
+
+    async def operations(self) -> Sequence[Operation]: ...
+
+    async def assets(self, *, name: str | None, team: str | None, kind: str | None) -> Sequence[Asset]: ...
+
+    async def asset(self, asset_id: UUID) -> Asset: ...
+
+    async def register_table(self, name: str) -> Asset: ...
+
+    async def access_requests(self, *, state: str | None, job_id: UUID | None) -> Sequence[AccessRequest]: ...
+
+    async def accept(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest: ...
+
+    async def deny(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest: ...
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes on their way through: read once, in pieces. `length` is None when the sender does not say."""
+
+    media_type: str
+    length: int | None
+    pieces: AsyncIterator[bytes]
+
+
+class AccessPoints(Protocol):
+    """The Access Points that the Router names. Raises as the Router does."""
+
+    def lines(
+        self, job_id: UUID, address: StreamAddress, *, after: Mark | None
+    ) -> AbstractAsyncContextManager[AsyncIterator[StreamLine | None]]:
+        """The job's status stream from a mark on; None is a sign of life. Ends by itself only after an EndLine."""
+
+    def content(self, asset: Asset, *, media_type: str) -> AbstractAsyncContextManager[Content]:
+        """The bytes of an asset of our team. Raises NotAcceptable when the asset has no such form."""
+
+    async def upload(self, asset: Asset, *, media_type: str, pieces: AsyncIterator[bytes]) -> Uploaded:
+        """Bring the bytes of a registered asset to the Access Point that keeps it."""
+
+
+class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs; None does not narrow. `phases` is a union."""
+
+    name: str | None = None
+    id: UUID | None = None
+    phases: frozenset[Phase] | None = None
+    operation: str | None = None
+    owner: str | None = None
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs, newest first. `next` is None on the last page; `as_of` is the log position the page was read at."""
+
+    jobs: tuple[Job, ...]
+    next: str | None
+    as_of: int
+
+
+class History(Protocol):
+    """Our memory. Raises StoreAway when it is out of reach."""
+
+    async def keep(self, told: Told, *, position: Mark | None = None) -> None:
+        """Write the job's new state and its events down, then tell the listeners.
+
+        `position` says how far the Router's changes have been heard; it is kept in the same breath.
+        """
+
+    async def keep_position(self, position: Mark) -> None:
+        """Remember how far the Router's changes have been heard when they brought no news."""
+
+    async def position(self) -> Mark | None:
+        """How far the Router's changes have been heard. None: never."""
+
+    async def job(self, job_id: UUID) -> Job | None:
+        """What is known of a job. None: never heard of."""
+
+    async def unfinished(self) -> Sequence[UUID]:
+        """The jobs that are not over."""
+
+    async def page(self, wanted: JobFilter, *, limit: int, cursor: str | None) -> Page:
+        """Raises Invalid for a cursor that this query did not give."""
+
+    async def events(
+        self, job_id: UUID | None, *, after: int, limit: int, late_too: bool = False
+    ) -> Sequence[Event]:
+        """Events in order after a position: of one job, or of all with None."""
+
+    async def statuses(self, job_id: UUID) -> Sequence[JobStatus]:
+        """Every JobStatus of a job, oldest first."""
+
+    async def end_of(self, job_id: UUID) -> int | None:
+        """The number of a job's `end`. None: it has not ended."""
+
+    async def head(self) -> int:
+        """The number of the newest event; 0 when there is none."""

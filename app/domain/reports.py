@@ -1,0 +1,124 @@
+"""What is heard from outside, parsed: the Router's word on a job, and the lines of an Access Point's status stream."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from app.domain.jobs import Job, Mark, Owner, Permission, Place, Result
+from app.domain.phases import Phase
+
+
+class StreamAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a job's status stream is read, and the token that opens that stream alone. Never stored, never logged."""
+
+    url: str
+    token: str
+
+
+class JobReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What the Router says of a job: the document after the change `sequence` of its storage `epoch`."""
+
+    epoch: str
+    sequence: int
+    id: UUID
+    job_name: str
+    operation: str
+    dataset: tuple[UUID, ...]
+    preprocessor: msgspec.Raw
+    params: msgspec.Raw
+    labels: dict[str, str]
+    owner: Owner
+    market_status: str
+    created: datetime
+    submitted: datetime | None
+    started: datetime | None
+    finished: datetime | None
+    waiting_on: tuple[Permission, ...]
+    queue: tuple[Place, ...]
+    reason: str | None
+    error: str
+    error_code: int | None
+    result: Result | None
+    stream: StreamAddress | None
+
+    @property
+    def mark(self) -> Mark:
+        """Which change of the Router's this is."""
+        return Mark(epoch=self.epoch, sequence=self.sequence)
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the Router's changes; without a report it is a sign of life."""
+
+    mark: Mark
+    report: JobReport | None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The Access Point's side of a JobStatus."""
+
+    id: UUID
+    code: int
+    status: str
+    when: datetime
+    communications: int
+    error: str
+    error_code: int | None
+    result: Result | None
+
+
+class StatusLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A new status."""
+
+    mark: Mark
+    when: datetime
+    status: Status
+
+
+class MessageLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A message: `text` is the Access Point's JSON, unchanged, in one line."""
+
+    mark: Mark
+    when: datetime
+    text: str
+
+
+class EndLine(msgspec.Struct, frozen=True, kw_only=True):
+    """The marker after the last message."""
+
+    mark: Mark
+    when: datetime
+
+
+StreamLine = StatusLine | MessageLine | EndLine
+
+
+class Me(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose token the gateway holds, and which storage the Router works on."""
+
+    user: str
+    team: str
+    role: str
+    epoch: str
+
+
+def first_told(report: JobReport, *, streamed: bool) -> Job:
+    """A job heard of for the first time, before anything the report says of its course is applied."""
+    return Job(
+        id=report.id,
+        job_name=report.job_name,
+        operation=report.operation,
+        dataset=report.dataset,
+        preprocessor=report.preprocessor,
+        params=report.params,
+        labels=report.labels,
+        owner=report.owner,
+        created=report.created,
+        submitted=None,
+        started=None,
+        finished=None,
+        phase=Phase.CREATED,
+        market_status="created",
+        streamed=streamed,
+    )

@@ -1,0 +1,1 @@
+"""What we remember. SQLModel, SQLAlchemy and SQL live here and nowhere else."""

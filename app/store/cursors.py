@@ -1,0 +1,41 @@
+"""Opaque places in a list, each bound to the query that gave it."""
+
+import base64
+import binascii
+import zlib
+
+import msgspec
+
+from app.domain.errors import Invalid
+from app.domain.ports import JobFilter
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """The last row of a page, and which query it was a page of."""
+
+    created_us: int
+    key: int
+    query: int
+
+
+def cursor_after(created_us: int, key: int, *, wanted: JobFilter) -> str:
+    """The cursor that continues below this row."""
+    place = Place(created_us, key, _digest(wanted))
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def place_of(cursor: str, *, wanted: JobFilter) -> Place:
+    """Raises Invalid when the cursor was not given by a query with the same filters."""
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        place = msgspec.json.decode(raw, type=Place)
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        raise Invalid("This is no cursor of this list; take next_cursor of a page.", field="cursor") from error
+    if place.query != _digest(wanted):
+        raise Invalid("This cursor belongs to a list with other filters; start without it.", field="cursor")
+    return place
+
+
+def _digest(wanted: JobFilter) -> int:
+    phases = sorted(wanted.phases) if wanted.phases is not None else None
+    return zlib.crc32(msgspec.json.encode([wanted.name, wanted.id, phases, wanted.operation, wanted.owner]))

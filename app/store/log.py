@@ -1,0 +1,141 @@
+"""The event log's one writer: it numbers, inserts and commits in batches, and only then tells."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain.errors import StoreAway
+from app.domain.events import Event, Source, Told
+from app.domain.jobs import Job, Mark
+from app.store.tables import EVENTS, JOBS, POSITIONS, SOURCES, event_values, job_values
+
+Tell = Callable[[Sequence[Event]], None]
+
+_QUEUE = 1_000
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    told: Told | None
+    position: Mark | None
+    done: "asyncio.Future[None]"
+
+
+class Writer:
+    """Takes news from anybody, writes it in the order it came, and tells the listeners what is durable."""
+
+    def __init__(self, connection: AsyncConnection, *, tell: Tell, now: Callable[[], datetime]) -> None:
+        self._connection = connection
+        self._tell = tell
+        self._now = now
+        self._queue: asyncio.Queue[_Entry | None] = asyncio.Queue(_QUEUE)
+        self._last = 0
+
+    async def keep(self, told: Told | None, *, position: Mark | None) -> None:
+        """Return once it is durable and told. Raises StoreAway when it was not written."""
+        done = asyncio.get_running_loop().create_future()
+        await self._queue.put(_Entry(told=told, position=position, done=done))
+        await done
+
+    async def run(self) -> None:
+        """Write until `close`; what was handed in before is written still."""
+        self._last = await self._connection.scalar(select(func.coalesce(func.max(EVENTS.c.id), 0))) or 0
+        while (first := await self._queue.get()) is not None:
+            batch, is_last = self._with_waiting(first)
+            await self._write(batch)
+            if is_last:
+                return
+
+    async def close(self) -> None:
+        """End `run` once the queue is written."""
+        await self._queue.put(None)
+
+    def _with_waiting(self, first: _Entry) -> tuple[list[_Entry], bool]:
+        batch = [first]
+        while len(batch) < _BATCH and not self._queue.empty():
+            entry = self._queue.get_nowait()
+            if entry is None:
+                return batch, True
+            batch.append(entry)
+        return batch, False
+
+    async def _write(self, batch: Sequence[_Entry]) -> None:
+        before = self._last
+        try:
+            events = await self._commit(batch)
+        except SQLAlchemyError as error:
+            self._last = before  # nobody has seen these numbers
+            await self._roll_back()
+            _fail(batch, error)
+        else:
+            self._tell(events)
+            for entry in batch:
+                if not entry.done.done():
+                    entry.done.set_result(None)
+
+    async def _commit(self, batch: Sequence[_Entry]) -> list[Event]:
+        await self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+        rows: list[dict[str, object]] = []
+        events: list[Event] = []
+        received = self._now()
+        for told in (entry.told for entry in batch if entry.told is not None):
+            self._number(told, await self._keep_job(told.job), received=received, rows=rows, events=events)
+        if rows:
+            await self._connection.execute(insert(EVENTS), rows)
+        positions = [entry.position for entry in batch if entry.position is not None]
+        if positions:
+            await self._keep_position(positions[-1])
+        await self._connection.exec_driver_sql("COMMIT")
+        return events
+
+    def _number(
+        self, told: Told, job_key: int, *, received: datetime, rows: list[dict[str, object]], events: list[Event]
+    ) -> None:
+        for new in told.events:
+            self._last += 1
+            rows.append(event_values(new, number=self._last, job_key=job_key, received=received))
+            events.append(
+                Event(
+                    id=self._last,
+                    job_id=told.job.id,
+                    kind=new.kind,
+                    source=new.source,
+                    when=new.when,
+                    received=received,
+                    data=new.data,
+                    late=new.late,
+                )
+            )
+
+    async def _keep_job(self, job: Job) -> int:
+        values = job_values(job)
+        statement = upsert(JOBS).values(values).on_conflict_do_update(index_elements=["job_id"], set_=values)
+        return int((await self._connection.execute(statement.returning(JOBS.c.key))).scalar_one())
+
+    async def _keep_position(self, position: Mark) -> None:
+        values = {"epoch": position.epoch, "sequence": position.sequence}
+        statement = upsert(POSITIONS).values(source=SOURCES[Source.ROUTER], **values)
+        await self._connection.execute(statement.on_conflict_do_update(index_elements=["source"], set_=values))
+
+    async def _roll_back(self) -> None:
+        if self._connection.in_transaction():
+            await self._connection.rollback()
+        try:
+            await self._connection.exec_driver_sql("ROLLBACK")
+        except SQLAlchemyError:
+            return  # the failure had ended the transaction already
+
+
+def _fail(batch: Sequence[_Entry], error: SQLAlchemyError) -> None:
+    for entry in batch:
+        if not entry.done.done():
+            away = StoreAway("The history cannot be written at the moment; try again later.")
+            away.__cause__ = error
+            entry.done.set_exception(away)

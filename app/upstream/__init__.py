@@ -1,0 +1,1 @@
+"""What the Router and the Access Points say. httpx and their spelling live here and nowhere else."""

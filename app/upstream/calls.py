@@ -1,0 +1,87 @@
+"""Short calls: one request, one answer of bounded size, parsed or translated."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import httpx
+import msgspec
+
+from app.domain.errors import Garbled, NotKnown, Unanswered
+from app.upstream.failures import reading, refusal, writing
+
+T = TypeVar("T")
+
+_MAX_ANSWER_BYTES = 16 * 1024 * 1024
+_SERVER_ERROR = 500
+
+
+class Calls:
+    """Calls to one peer with one token."""
+
+    def __init__(self, client: httpx.AsyncClient, *, peer: str) -> None:
+        self._client = client
+        self._peer = peer
+
+    async def read(
+        self,
+        path: str,
+        kind: type[T],
+        *,
+        query: Mapping[str, str | None] | None = None,
+        missing: type[NotKnown] = NotKnown,
+        token: str | None = None,
+    ) -> T:
+        """GET, parsed as `kind`."""
+        params = {name: value for name, value in (query or {}).items() if value is not None}
+        with reading(self._peer):
+            status, body = await self._ask("GET", path, params=params, token=token)
+        return self._parsed(status, body, kind, missing=missing)
+
+    async def write(
+        self, path: str, kind: type[T], *, body: object = None, missing: type[NotKnown] = NotKnown
+    ) -> T:
+        """POST JSON once, never again, parsed as `kind`."""
+        with writing(self._peer):
+            status, answer = await self._ask("POST", path, content=msgspec.json.encode(body or {}))
+        if status >= _SERVER_ERROR and status != httpx.codes.NOT_IMPLEMENTED:
+            raise Unanswered(
+                f"{self._peer} failed ({status}): whether the request had an effect is unknown.", upstream_status=status
+            )
+        return self._parsed(status, answer, kind, missing=missing)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        token: str | None = None,
+    ) -> tuple[int, bytes]:
+        headers = {"Content-Type": "application/json"} if content is not None else {}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        async with self._client.stream(method, path, params=params, content=content, headers=headers) as response:
+            return response.status_code, await _bounded(response, self._peer)
+
+    def _parsed(self, status: int, body: bytes, kind: type[T], *, missing: type[NotKnown]) -> T:
+        if not httpx.codes.is_success(status):
+            raise refusal(status, body, missing=missing, peer=self._peer)
+        return parsed(body, kind, peer=self._peer)
+
+
+def parsed(body: bytes, kind: type[T], *, peer: str) -> T:
+    """The answer as a value. Raises Garbled, naming the field that is wrong."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Garbled(f"{peer} answered in a way that cannot be read: {error}") from error
+
+
+async def _bounded(response: httpx.Response, peer: str) -> bytes:
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > _MAX_ANSWER_BYTES:
+            raise Garbled(f"{peer} answered with more than {_MAX_ANSWER_BYTES} bytes.")
+    return bytes(body)

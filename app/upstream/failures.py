@@ -1,0 +1,122 @@
+"""The one translator of httpx's failures and of the Router's refusals into ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import msgspec
+
+from app.domain.errors import (
+    AlreadyDecided,
+    ClientRefReused,
+    Garbled,
+    GatewayError,
+    Invalid,
+    JobFinished,
+    JobSubmitted,
+    NotAcceptable,
+    NotKnown,
+    NotNow,
+    NotOffered,
+    NotYours,
+    Rejected,
+    TooLarge,
+    Unanswered,
+    Unreachable,
+    Upstream,
+)
+
+# What each failure means for a call that changes something. One that only reads may always be repeated, so for it
+# whatever happened on the way means: not reached.
+ON_A_WRITE: dict[type[Exception], type[Upstream]] = {
+    httpx.ConnectError: Unreachable,
+    httpx.ConnectTimeout: Unreachable,
+    httpx.PoolTimeout: Unreachable,
+    httpx.UnsupportedProtocol: Unreachable,
+    httpx.ReadError: Unanswered,
+    httpx.ReadTimeout: Unanswered,
+    httpx.WriteError: Unanswered,
+    httpx.WriteTimeout: Unanswered,
+    httpx.CloseError: Unanswered,
+    httpx.RemoteProtocolError: Unanswered,
+    httpx.LocalProtocolError: Unanswered,
+    httpx.ProxyError: Unanswered,
+    httpx.DecodingError: Garbled,
+    httpx.TooManyRedirects: Garbled,
+}
+
+_REFUSALS: dict[str, type[GatewayError]] = {
+    "job-already-submitted": JobSubmitted,
+    "job-not-pending": NotNow,
+    "job-finished": JobFinished,
+    "already-decided": AlreadyDecided,
+    "client-ref-reused": ClientRefReused,
+    "invalid": Invalid,
+    "too-large": TooLarge,
+    "operation-unavailable": NotOffered,
+    "forbidden": NotYours,
+    "not-acceptable": NotAcceptable,
+}
+
+
+class _Refusal(msgspec.Struct):
+    code: str
+    detail: str
+    field: str | None = None
+    allowed: list[object] | None = None
+    team: str | None = None
+    job_id: str | None = None
+    market_status: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    error: _Refusal
+
+
+@contextmanager
+def reading(peer: str) -> Iterator[None]:
+    """Translate for a call that only reads."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        kind = Garbled if ON_A_WRITE.get(type(error)) is Garbled else Unreachable
+        raise _told(kind, peer) from error
+
+
+@contextmanager
+def writing(peer: str) -> Iterator[None]:
+    """Translate for a call that changes something: what may have been received is Unanswered."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise _told(ON_A_WRITE.get(type(error), Unanswered), peer) from error
+
+
+def refusal(status: int, body: bytes, *, missing: type[NotKnown], peer: str) -> GatewayError:
+    """The error that a refusing answer stands for."""
+    if status == httpx.codes.UNAUTHORIZED:
+        return Rejected(f"{peer} does not accept the gateway's token; check GATEWAY_ROUTER_TOKEN.")
+    try:
+        said = msgspec.json.decode(body, type=_Answer).error
+    except msgspec.DecodeError:
+        return Garbled(f"{peer} answered {status} without saying why.", upstream_status=status)
+    if status == httpx.codes.NOT_FOUND:
+        return missing(said.detail)
+    known = _REFUSALS.get(said.code)
+    if known is None:
+        return Garbled(f"{peer} answered {status}: {said.detail}", upstream_status=status)
+    return known(said.detail, **_facts(said))
+
+
+def _facts(said: _Refusal) -> dict[str, object]:
+    named = ("field", "allowed", "team", "job_id", "market_status")
+    return {name: value for name in named if (value := getattr(said, name)) is not None}
+
+
+def _told(kind: type[Upstream], peer: str) -> Upstream:
+    sentences: dict[type[Upstream], str] = {
+        Unreachable: f"{peer} cannot be reached at the moment; try again later.",
+        Unanswered: f"{peer} did not answer: whether it received the request is unknown. Look before you repeat it.",
+        Garbled: f"{peer} answered in a way that cannot be read.",
+    }
+    return kind(sentences[kind])

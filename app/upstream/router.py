@@ -1,0 +1,95 @@
+"""The Router over HTTP, as docs/router-api.md says."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import httpx
+
+from app.domain.errors import AssetNotKnown, JobNotKnown, RequestNotKnown
+from app.domain.jobs import Mark, NewJob
+from app.domain.network import AccessRequest, Asset, Operation
+from app.domain.reports import Change, JobReport, Me
+from app.upstream.calls import Calls, parsed
+from app.upstream.failures import reading, refusal
+from app.upstream.lines import TooLong, lines_of
+from app.upstream.wire import AccessRequests, Assets, ChangeLine, Items, JobAnswer, Operations, create_body
+
+_PEER = "The Router"
+
+
+class HttpRouter:
+    """Fulfils the port Router. `calls` and `streams` are separate clients: open streams make calls in the same pool dear."""
+
+    def __init__(self, *, calls: httpx.AsyncClient, streams: httpx.AsyncClient) -> None:
+        self._calls = Calls(calls, peer=_PEER)
+        self._streams = streams
+
+    async def me(self) -> Me:
+        return await self._calls.read("/v1/me", Me)
+
+    async def create(self, new: NewJob, *, client_ref: str) -> JobReport:
+        return await self._calls.write("/v1/jobs", JobReport, body=create_body(new, client_ref=client_ref))
+
+    async def made_with(self, client_ref: str) -> JobReport | None:
+        found = await self._calls.read("/v1/jobs", Items, query={"client_ref": client_ref})
+        return found.items[0] if found.items else None
+
+    async def submit(self, job_id: UUID) -> JobReport:
+        return await self._calls.write(f"/v1/jobs/{job_id}/submit", JobReport, missing=JobNotKnown)
+
+    async def cancel(self, job_id: UUID, *, reason: str | None) -> JobReport:
+        body = _because(reason)
+        return (await self._calls.write(f"/v1/jobs/{job_id}/cancel", JobAnswer, body=body, missing=JobNotKnown)).job
+
+    async def kill(self, job_id: UUID, *, reason: str | None) -> JobReport:
+        body = _because(reason)
+        return (await self._calls.write(f"/v1/jobs/{job_id}/kill", JobAnswer, body=body, missing=JobNotKnown)).job
+
+    async def job(self, job_id: UUID) -> JobReport:
+        return await self._calls.read(f"/v1/jobs/{job_id}", JobReport, missing=JobNotKnown)
+
+    @asynccontextmanager
+    async def changes(self, after: Mark | None) -> AsyncIterator[AsyncIterator[Change]]:
+        query = {"epoch": after.epoch, "after": str(after.sequence)} if after else {}
+        with reading(_PEER):
+            async with self._streams.stream("GET", "/v1/changes", params=query) as response:
+                if not response.is_success:
+                    raise refusal(response.status_code, await response.aread(), missing=JobNotKnown, peer=_PEER)
+                yield _changes(response)
+
+    async def operations(self) -> Sequence[Operation]:
+        return (await self._calls.read("/v1/operations", Operations)).items
+
+    async def assets(self, *, name: str | None, team: str | None, kind: str | None) -> Sequence[Asset]:
+        return (await self._calls.read("/v1/assets", Assets, query={"name": name, "team": team, "kind": kind})).items
+
+    async def asset(self, asset_id: UUID) -> Asset:
+        return await self._calls.read(f"/v1/assets/{asset_id}", Asset, missing=AssetNotKnown)
+
+    async def register_table(self, name: str) -> Asset:
+        return await self._calls.write("/v1/assets", Asset, body={"name": name, "kind": "table"})
+
+    async def access_requests(self, *, state: str | None, job_id: UUID | None) -> Sequence[AccessRequest]:
+        query = {"state": state, "job_id": str(job_id) if job_id else None}
+        return (await self._calls.read("/v1/access-requests", AccessRequests, query=query)).items
+
+    async def accept(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest:
+        return await self._decide("accept", asset_id, job_id, reason)
+
+    async def deny(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest:
+        return await self._decide("deny", asset_id, job_id, reason)
+
+    async def _decide(self, verb: str, asset_id: UUID, job_id: UUID, reason: str | None) -> AccessRequest:
+        path = f"/v1/access-requests/{asset_id}/{job_id}/{verb}"
+        return await self._calls.write(path, AccessRequest, body=_because(reason), missing=RequestNotKnown)
+
+
+async def _changes(response: httpx.Response) -> AsyncIterator[Change]:
+    async for line in lines_of(response):
+        if isinstance(line, TooLong) or line:
+            yield parsed(b"" if isinstance(line, TooLong) else line, ChangeLine, peer=_PEER).value()
+
+
+def _because(reason: str | None) -> dict[str, object]:
+    return {} if reason is None else {"reason": reason}

@@ -1,0 +1,1 @@
+"""Linear and logistic regression over the rows of several owners, by Newton's method on securely aggregated sums."""

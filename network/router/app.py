@@ -1,0 +1,54 @@
+"""The Router put together and run."""
+
+import asyncio
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from network import logs, serving, wire
+from network.ledger import Ledger
+from network.router import asset_routes, changes, internal_routes, job_routes, request_routes
+from network.router.house import House, house_of
+from network.router.tables import TABLES
+from network.settings import RouterSettings
+
+
+async def me(request: Request) -> Response:
+    """Who the token belongs to, and which storage answers."""
+    house = house_of(request)
+    user = house.user(request)
+    return wire.reply({"user": user.user, "team": user.team, "role": user.role, "epoch": house.ledger.epoch})
+
+
+def create_app(house: House) -> Starlette:
+    """Every route of the Router over one state."""
+    rooms = (job_routes, asset_routes, request_routes, changes, internal_routes)
+    app = Starlette(routes=[Route("/v1/me", me, methods=["GET"]), *(route for room in rooms for route in room.ROUTES)])
+    # A path names one thing: a slash too many names nothing, and is not redirected.
+    app.router.redirect_slashes = False
+    app.state.house = house
+    wire.refuse_politely(app)
+    return app
+
+
+async def run(folder: Path, *, with_stdin: bool) -> None:
+    """Serve from the folder until told to stop."""
+    logs.log_to(folder / "router.log")
+    settings = RouterSettings.model_validate_json((folder / "config.json").read_text())
+    ledger = Ledger(folder / "router.sqlite", TABLES)
+    house = House(settings, ledger)
+    stop = serving.stop_event(with_stdin=with_stdin)
+    try:
+        await serving.serve(
+            create_app(house), host=settings.host, port=settings.port, stop=stop, end_streams=ledger.bell.close
+        )
+    finally:
+        ledger.close()
+
+
+def main(folder: Path, *, with_stdin: bool) -> None:
+    """The process."""
+    asyncio.run(run(folder, with_stdin=with_stdin))

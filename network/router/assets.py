@@ -1,0 +1,93 @@
+"""The index of assets: names, columns and counts. The bytes stay with their Access Points."""
+
+import sqlite3
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+
+from network import refusals
+from network.clock import now
+
+
+def resolve(db: sqlite3.Connection, reference: str) -> sqlite3.Row | None:
+    """An asset by UUID or by its alias `team/name`; None when there is none."""
+    team, slash, name = reference.partition("/")
+    if slash:
+        sql, values = "SELECT * FROM assets WHERE team = ? AND name = ?", (team, name)
+    else:
+        sql, values = "SELECT * FROM assets WHERE id = ?", (_spelled(reference),)
+    row: sqlite3.Row | None = db.execute(sql, values).fetchone()
+    return row
+
+
+def find(db: sqlite3.Connection, asset_id: str) -> sqlite3.Row:
+    """The asset's row; a refusal when there is none."""
+    row = resolve(db, asset_id)
+    if row is None:
+        raise refusals.not_found("asset")
+    return row
+
+
+def matching(
+    db: sqlite3.Connection, *, name: str | None, team: str | None, kind: str | None
+) -> list[sqlite3.Row]:
+    """Assets by alias or the part after the slash, by team and by kind, oldest first."""
+    sql = """SELECT * FROM assets WHERE (?1 IS NULL OR name = ?1 OR team || '/' || name = ?1)
+             AND (?2 IS NULL OR team = ?2) AND (?3 IS NULL OR kind = ?3) ORDER BY rowid"""
+    return db.execute(sql, (name, team, kind)).fetchall()
+
+
+def announce(db: sqlite3.Connection, *, team: str, name: str) -> sqlite3.Row:
+    """A table that will be uploaded. A name whose bytes never came is free again."""
+    live = db.execute("SELECT ready FROM assets WHERE team = ? AND name = ?", (team, name)).fetchone()
+    if live is not None and live["ready"]:
+        raise refusals.invalid("name", f"{team}/{name} is the name of another asset; choose one that is free.")
+    db.execute("DELETE FROM assets WHERE team = ? AND name = ?", (team, name))
+    asset_id = str(uuid4())
+    sql = "INSERT INTO assets (id, team, name, kind, ready, created) VALUES (?, ?, ?, 'table', 0, ?)"
+    db.execute(sql, (asset_id, team, name, now()))
+    return find(db, asset_id)
+
+
+def register(db: sqlite3.Connection, team: str, *, asset: dict[str, Any], job_id: str | None = None) -> None:
+    """An asset the team's Access Point holds, under the id it gave it. A second telling changes nothing."""
+    sql = """INSERT INTO assets (id, team, name, kind, columns, records, ready, job_id, created)
+             VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT DO NOTHING"""
+    values = (asset["id"], team, asset["name"], asset["kind"], _columns(asset), asset["records"], job_id, now())
+    db.execute(sql, values)
+
+
+def arrived(db: sqlite3.Connection, team: str, *, asset: dict[str, Any]) -> None:
+    """Bytes are at the team's Access Point: those of an announced asset, or one it had from the start."""
+    if asset["name"] is not None:
+        return register(db, team, asset=asset)
+    sql = "UPDATE assets SET columns = ?, records = ?, ready = 1 WHERE id = ? AND team = ?"
+    db.execute(sql, (_columns(asset), asset["records"], asset["id"], team))
+    return None
+
+
+def document(row: sqlite3.Row) -> dict[str, Any]:
+    """The asset as the API shows it; `content` is added for its own team."""
+    return {
+        "id": row["id"],
+        "name": f"{row['team']}/{row['name']}",
+        "team": row["team"],
+        "kind": row["kind"],
+        "columns": msgspec.json.decode(row["columns"]),
+        "records": row["records"],
+        "job_id": row["job_id"],
+        "created": row["created"],
+        "content": None,
+    }
+
+
+def _spelled(reference: str) -> str:
+    try:
+        return str(UUID(reference))
+    except ValueError:
+        return reference
+
+
+def _columns(asset: dict[str, Any]) -> str:
+    return msgspec.json.encode(asset["columns"]).decode()

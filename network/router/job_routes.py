@@ -1,0 +1,126 @@
+"""`/v1/jobs`: create, read, submit, cancel, kill."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from network import passes, refusals, wire
+from network.router import creation, jobs, lifecycle, queries
+from network.router.house import House, house_of
+from network.settings import User
+
+
+class Reason(BaseModel):
+    """The body of a decision: why, if one wants to say."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: Annotated[str, Field(max_length=1000)] | None = None
+
+
+async def create(request: Request) -> Response:
+    """201 for a new job, 200 for one that this client_ref made before."""
+    house = house_of(request)
+    user = house.user(request)
+    body = await wire.json_body(request)
+    with house.change() as db:
+        job, is_new = creation.create(db, user, body=body)
+    return wire.reply(_shown(house, job, user), 201 if is_new else 200)
+
+
+async def read(request: Request) -> Response:
+    """One job, with a fresh pass for its stream."""
+    house = house_of(request)
+    user = house.user(request)
+    job = jobs.visible(house.ledger.db, wire.path_id(request, "job"), team=user.team)
+    return wire.reply(_shown(house, job, user))
+
+
+async def find(request: Request) -> Response:
+    """The team's jobs, newest first, or the one made with a client_ref."""
+    house = house_of(request)
+    user = house.user(request)
+    most = queries.limit(request)
+    client_ref = request.query_params.get("client_ref")
+    if client_ref is None:
+        found = _newest(house, user, most)
+    else:
+        job = creation.by_client_ref(house.ledger.db, user, client_ref=client_ref)
+        found = [] if job is None else [job]
+    return wire.reply({"items": [_shown(house, job, user) for job in found]})
+
+
+async def submit(request: Request) -> Response:
+    """`perm` or `queue`, or later already."""
+    house = house_of(request)
+    user = house.user(request)
+    wire.checked(Reason, await wire.json_body(request))
+    job = _change(house, user, wire.path_id(request, "job"), lifecycle.submit)
+    return wire.reply(_shown(house, job, user))
+
+
+async def cancel(request: Request) -> Response:
+    """End a job that waits."""
+    house = house_of(request)
+    user = house.user(request)
+    reason = wire.checked(Reason, await wire.json_body(request)).reason
+
+    def act(db: sqlite3.Connection, job: sqlite3.Row) -> None:
+        lifecycle.cancel(db, job, reason=reason)
+
+    job = _change(house, user, wire.path_id(request, "job"), act)
+    return wire.reply({"cancelled": True, "job": _shown(house, job, user)})
+
+
+async def kill(request: Request) -> Response:
+    """End a job that waits, stop one that runs."""
+    house = house_of(request)
+    user = house.user(request)
+    reason = wire.checked(Reason, await wire.json_body(request)).reason
+
+    def act(db: sqlite3.Connection, job: sqlite3.Row) -> None:
+        lifecycle.kill(db, job, reason=reason)
+
+    job = _change(house, user, wire.path_id(request, "job"), act)
+    return wire.reply({"job": _shown(house, job, user)})
+
+
+ROUTES = [
+    Route("/v1/jobs", create, methods=["POST"]),
+    Route("/v1/jobs", find, methods=["GET"]),
+    Route("/v1/jobs/{id}", read, methods=["GET"]),
+    Route("/v1/jobs/{id}/submit", submit, methods=["POST"]),
+    Route("/v1/jobs/{id}/cancel", cancel, methods=["POST"]),
+    Route("/v1/jobs/{id}/kill", kill, methods=["POST"]),
+]
+
+
+def _newest(house: House, user: User, most: int) -> list[sqlite3.Row]:
+    sql = """SELECT j.* FROM jobs j JOIN viewers v ON v.job_id = j.id WHERE v.team = ?
+             ORDER BY j.number DESC LIMIT ?"""
+    return house.ledger.rows(sql, user.team, most)
+
+
+def _change(
+    house: House, user: User, job_id: str, act: Callable[[sqlite3.Connection, sqlite3.Row], None]
+) -> sqlite3.Row:
+    with house.change() as db:
+        job = jobs.visible(db, job_id, team=user.team)
+        if job["team"] != user.team:
+            raise refusals.forbidden(f"This job is {job['team']}'s; ask there.", team=job["team"])
+        act(db, job)
+    return jobs.find(house.ledger.db, job_id)
+
+
+def _shown(house: House, job: sqlite3.Row, user: User) -> dict[str, Any]:
+    document = jobs.document(house.ledger.db, job)
+    if job["team"] == user.team and job["submitted"] is not None:
+        point = house.points[user.team]
+        token = passes.issue(point.pass_key, purpose="stream", subject=job["id"])
+        document["stream"] = {"url": f"{point.public_url}/v1/jobs/{job['id']}/stream", "token": token}
+    return document

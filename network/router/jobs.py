@@ -1,0 +1,78 @@
+"""Jobs as the Router keeps them: reading, the document, and the one way a job changes its market status."""
+
+import sqlite3
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from network import refusals
+
+FINAL = frozenset({"complete", "error", "cancelled", "killed", "denied"})
+WAITING = frozenset({"created", "perm", "queue"})
+CALCULATING = frozenset({"starting", "running", "stopping"})
+
+
+def find(db: sqlite3.Connection, job_id: str) -> sqlite3.Row:
+    """The job's row; a refusal when there is none."""
+    row: sqlite3.Row | None = db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise refusals.not_found("job")
+    return row
+
+
+def visible(db: sqlite3.Connection, job_id: str, *, team: str) -> sqlite3.Row:
+    """The job's row for a team that created it or owns something it uses."""
+    seen = db.execute("SELECT 1 FROM viewers WHERE team = ? AND job_id = ?", (team, job_id)).fetchone()
+    if seen is None:
+        raise refusals.not_found("job")
+    return find(db, job_id)
+
+
+def move(
+    db: sqlite3.Connection, job_id: str, *, before: Collection[str], after: str, **columns: object
+) -> bool:
+    """Compare and set: only a job that stands in `before` moves. The change is noted in the same transaction."""
+    assignments = ", ".join(f"{name} = ?" for name in ("market_status", *columns))
+    marks = ", ".join("?" * len(before))
+    values = (after, *columns.values(), job_id, *before)
+    # Column names come from our own keyword arguments.
+    sql = f"UPDATE jobs SET {assignments} WHERE id = ? AND market_status IN ({marks})"  # noqa: S608
+    if db.execute(sql, values).rowcount != 1:
+        return False
+    note(db, job_id)
+    return True
+
+
+def note(db: sqlite3.Connection, job_id: str) -> None:
+    """Append the job as it is now to the changes."""
+    snapshot = msgspec.json.encode(document(db, find(db, job_id)))
+    db.execute("INSERT INTO changes (job_id, document) VALUES (?, ?)", (job_id, snapshot))
+
+
+def document(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
+    """The job as the API shows it; `stream` is added for the team that may open it."""
+    plain = ("id", "client_ref", "job_name", "operation")
+    stored = ("dataset", "preprocessor", "params", "labels")
+    times = ("created", "submitted", "started", "finished")
+    return {
+        **{name: row[name] for name in plain},
+        **{name: msgspec.json.decode(row[name]) for name in stored},
+        "owner": {"user": row["user"], "team": row["team"]},
+        "market_status": row["market_status"],
+        **{name: row[name] for name in times},
+        "waiting_on": _missing(db, row),
+        "queue": msgspec.json.decode(row["queue"]) if row["market_status"] == "queue" else [],
+        **{name: row[name] for name in ("reason", "error", "error_code")},
+        "result": msgspec.json.decode(row["result"]) if row["market_status"] == "complete" else None,
+        "stream": None,
+    }
+
+
+def _missing(db: sqlite3.Connection, row: sqlite3.Row) -> list[dict[str, Any]]:
+    if row["market_status"] != "perm":
+        return []
+    sql = """SELECT r.asset_id, a.team || '/' || a.name AS asset, r.owner_team AS team, r.since
+             FROM requests r JOIN assets a ON a.id = r.asset_id
+             WHERE r.job_id = ? AND r.state = 'pending' ORDER BY r.number"""
+    return [dict(missing) for missing in db.execute(sql, (row["id"],))]

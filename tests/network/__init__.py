@@ -1,0 +1,1 @@
+"""What is true of the Router, the Access Points and what their jobs compute."""

@@ -1,0 +1,1 @@
+"""What several tests need: fakes with behaviour, and programs started for real."""

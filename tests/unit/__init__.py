@@ -1,0 +1,1 @@
+"""Claims about one thing at a time, without a process or a socket."""
