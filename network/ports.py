@@ -29,7 +29,8 @@ def keep_or_choose(host: str, *, known: int | None, taken: set[int]) -> int:
 def bind(host: str, port: int) -> socket.socket:
     """A socket bound to the address, ready for a server."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named so that asyncio turns off Nagle's delay for the connections it accepts.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))

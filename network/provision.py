@@ -14,9 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from network import passes, ports
-from network.settings import TEAMS, AccessPointSettings, KnownAccessPoint, RouterSettings, User, write_secret
-
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # translated, not bound here
+from network.settings import TEAMS, AccessPointSettings, KnownAccessPoint, RouterSettings, User, reachable, write_secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +71,7 @@ def _router(
     known = [
         KnownAccessPoint(
             team=team,
-            url=_url(wishes, chosen[team]),
+            url=reachable(wishes.host, chosen[team]),
             public_url=_public_url(wishes, chosen[team]),
             token_sha256=passes.fingerprint(own[team]["router_token"]),
             pass_key=own[team]["pass_key"],
@@ -89,7 +87,7 @@ def _access_point(
     team: str, wishes: Wishes, chosen: dict[str, int], own: dict[str, dict[str, str]]
 ) -> AccessPointSettings:
     return AccessPointSettings(
-        team=team, host=wishes.host, port=chosen[team], router_url=_url(wishes, chosen["router"]), **own[team]
+        team=team, host=wishes.host, port=chosen[team], router_url=reachable(wishes.host, chosen["router"]), **own[team]
     )
 
 
@@ -98,16 +96,11 @@ def _listing(wishes: Wishes, chosen: dict[str, int], tokens: dict[str, str]) -> 
     return {"router_url": _public_url(wishes, chosen["router"]), "access_points": points, "tokens": tokens}
 
 
-def _url(wishes: Wishes, port: int) -> str:
-    host = _ANYWHERE.get(wishes.host, wishes.host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def _public_url(wishes: Wishes, port: int) -> str:
     if wishes.public_url is None:
-        return _url(wishes, port)
+        return reachable(wishes.host, port)
     base = urlsplit(wishes.public_url)
-    return f"{base.scheme}://{base.netloc}:{port}"
+    return f"{base.scheme}://{base.hostname}:{port}"
 
 
 def _folder(path: Path) -> Path:

@@ -1,15 +1,16 @@
 """How a part runs: one HTTP server, until a signal or the end of standard input; then streams end and all is closed."""
 
 import asyncio
-import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from typing import Protocol
 
 import uvicorn
 from starlette.applications import Starlette
 
-from network import lifeline, ports
+from network import ports
 
 _LAST_CALLS_S = 1
 
@@ -17,36 +18,47 @@ _LAST_CALLS_S = 1
 class _Server(uvicorn.Server):
     """Uvicorn without its signal handlers: the part decides when it ends."""
 
+    def __init__(self, config: uvicorn.Config, *, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets=sockets)
+        self._listening()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to `stop_event`."""
+        """Leave the signals to `stopping`."""
         yield
 
 
-def stop_event(*, with_stdin: bool) -> asyncio.Event:
-    """Set by SIGINT and SIGTERM and, if asked, when standard input ends."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+class Where(Protocol):
+    """The part of a part's settings that says where it listens."""
 
-    def let_go() -> None:
-        # The loop may be gone already; then there is nothing left to stop.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(stop.set)
+    @property
+    def host(self) -> str:
+        """The address to bind."""
 
-    if with_stdin:
-        lifeline.watch(let_go)
-    return stop
+    @property
+    def port(self) -> int:
+        """The port to bind."""
 
 
-async def serve(app: Starlette, *, host: str, port: int, stop: asyncio.Event, end_streams: Callable[[], None]) -> None:
+async def serve(
+    app: Starlette,
+    *,
+    settings: Where,
+    stop: asyncio.Event,
+    listening: Callable[[], None],
+    end_streams: Callable[[], None],
+) -> None:
     """Serve until `stop`; `end_streams` makes the endless answers end by themselves."""
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_LAST_CALLS_S, ws="none"
     )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[ports.bind(host, port)]))
+    server = _Server(config, listening=listening)
+    serving = asyncio.create_task(server.serve(sockets=[ports.bind(settings.host, settings.port)]))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     end_streams()
@@ -55,7 +67,17 @@ async def serve(app: Starlette, *, host: str, port: int, stop: asyncio.Event, en
     await serving
 
 
-def announce(url: str) -> None:
-    """Tell whoever started this part that it answers: the one line it ever prints."""
-    sys.stdout.write(f"ready {url}\n")
-    sys.stdout.flush()
+class Announcement:
+    """Tells whoever started this part that it answers: the one line it ever prints."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._made = False
+
+    def make(self) -> None:
+        """Print the line, the first time."""
+        if self._made:
+            return
+        self._made = True
+        sys.stdout.write(f"ready {self._url}\n")
+        sys.stdout.flush()

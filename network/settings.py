@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 TEAMS = ("globex", "mercy", "lakeside")
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # translated, not bound here
 
 
 class _Frozen(BaseModel):
@@ -52,6 +53,12 @@ class AccessPointSettings(_Frozen):
     router_token: str
     pass_key: str
     max_upload_bytes: int = 256 << 20
+
+
+def reachable(host: str, port: int) -> str:
+    """The URL of what listens there, for programs on the same machine."""
+    near = _ANYWHERE.get(host, host)
+    return f"http://[{near}]:{port}" if ":" in near else f"http://{near}:{port}"
 
 
 def write_secret(path: Path, document: object) -> None:

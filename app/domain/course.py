@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from app.domain.codes import JobCode
 from app.domain.events import Kind, NewEvent, Source, Told
 from app.domain.jobs import Ending, Job
-from app.domain.messages import is_metrics
+from app.domain.messages import STARTING, is_metrics
 from app.domain.phases import OF_MARKET_STATUS, Phase, is_requeued, may_move
 from app.domain.reports import EndLine, JobReport, MessageLine, StatusLine, StreamLine, first_told
 from app.domain.statuses import JobStatus
@@ -43,14 +43,17 @@ class UpstreamData(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
 
 
-def hear_router(job: Job | None, report: JobReport, *, streamed: bool) -> Told | None:
-    """Apply the Router's word. None: nothing new.
+def first_heard(report: JobReport, *, streamed: bool) -> Told:
+    """What the Router's word makes of a job that was never heard of.
 
     `streamed`: the job's status stream is this gateway's to read, so a final phase is held until the stream's end
     marker has come: both must say that it is over.
     """
-    if job is None:
-        return _after(_introduced(report, streamed=streamed), report)
+    return _after(_introduced(report, streamed=streamed), report)
+
+
+def hear_router(job: Job, report: JobReport) -> Told | None:
+    """Apply the Router's word. None: nothing new."""
     if job.router is not None and not job.router.precedes(report.mark):
         return None
     return _after(Told(job=job), report)
@@ -178,8 +181,12 @@ def _message(job: Job, line: MessageLine) -> Told:
         mark=line.mark,
         late=job.is_over,
     )
-    if not job.is_over and is_metrics(line.text):
+    if job.is_over:
+        return Told(job=job, events=(event,))
+    if is_metrics(line.text):
         job = replace(job, model_status=msgspec.Raw(line.text))
+    if line.text == STARTING:
+        return _forward(job, Phase.STARTING, event=event, when=line.when)
     return Told(job=job, events=(event,))
 
 
@@ -198,14 +205,16 @@ def _status(job: Job, line: StatusLine) -> Told:
     heard = replace(job, code=status.code, error=status.error or job.error, result=status.result or job.result)
     if status.error_code is not None:
         heard = replace(heard, error_code=status.error_code)
-    return _running(heard, event, line)
+    if status.code == JobCode.IN_PROGRESS:
+        return _forward(heard, Phase.IN_PROGRESS, event=event, when=line.when)
+    return Told(job=heard, events=(event,))
 
 
-def _running(job: Job, event: NewEvent, line: StatusLine) -> Told:
-    """The code of calculation moves the job to `in_progress`, unless it is further already."""
-    if line.status.code != JobCode.IN_PROGRESS or not may_move(job.phase, Phase.IN_PROGRESS):
+def _forward(job: Job, to: Phase, *, event: NewEvent, when: datetime) -> Told:
+    """The Access Point may be ahead of the Router's news: move on, unless the job is further already."""
+    if not may_move(job.phase, to):
         return Told(job=job, events=(event,))
-    moved = _move(job, Phase.IN_PROGRESS, when=line.when, source=Source.ACCESS_POINT)
+    moved = _move(job, to, when=when, source=Source.ACCESS_POINT)
     return Told(job=moved.job, events=(event, *moved.events))
 
 

@@ -115,7 +115,7 @@ class Invalid(GatewayError):
 
 
 class NotOffered(GatewayError):
-    """This Router or Access Point cannot do it."""
+    """Beyond what this Router or Access Point can do."""
 
     code = "operation-unavailable"
 

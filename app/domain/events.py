@@ -54,6 +54,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     data: str
     late: bool
 
+    @property
+    def is_end(self) -> bool:
+        """Whether it is the last of its job."""
+        return self.kind is Kind.END
+
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What a piece of news makes of a job: its new state and the events that say so, to be kept together."""

@@ -86,7 +86,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     waiting_on: tuple[Permission, ...] = ()
     queue: tuple[Place, ...] = ()
     reason: str | None = None
-    model_status: msgspec.Raw | None = None
+    model_status: msgspec.Raw = msgspec.Raw(b"null")
     error: str = ""
     error_code: int | None = None
     result: Result | None = None

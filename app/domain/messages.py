@@ -3,6 +3,7 @@
 import msgspec
 
 METRICS = "Metrics"
+STARTING = '"starting"'
 
 
 class _Typed(msgspec.Struct):

@@ -121,9 +121,7 @@ class History(Protocol):
     async def page(self, wanted: JobFilter, *, limit: int, cursor: str | None) -> Page:
         """Raises Invalid for a cursor that this query did not give."""
 
-    async def events(
-        self, job_id: UUID | None, *, after: int, limit: int, late_too: bool = False
-    ) -> Sequence[Event]:
+    async def events(self, job_id: UUID | None, *, after: int, limit: int, late_too: bool = False) -> Sequence[Event]:
         """Events in order after a position: of one job, or of all with None."""
 
     async def statuses(self, job_id: UUID) -> Sequence[JobStatus]:

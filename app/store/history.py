@@ -82,9 +82,7 @@ class SqlHistory:
         more = cursor_after(shown[-1].created_us, shown[-1].key, wanted=wanted) if len(rows) > limit else None
         return Page(jobs=tuple(job_of(row.state) for row in shown), next=more, as_of=as_of)
 
-    async def events(
-        self, job_id: UUID | None, *, after: int, limit: int, late_too: bool = False
-    ) -> Sequence[Event]:
+    async def events(self, job_id: UUID | None, *, after: int, limit: int, late_too: bool = False) -> Sequence[Event]:
         """Events in order after a position: of one job, or of all with None."""
         query = (
             select(EVENTS, JOBS.c.job_id)

@@ -22,6 +22,7 @@ from app.upstream.wire import stream_line
 log = logging.getLogger(__name__)
 
 _PEER = "The Access Point"
+_UPLOAD_TIMEOUT_S = 60.0
 
 
 class HttpAccessPoints:
@@ -60,7 +61,7 @@ class HttpAccessPoints:
         url = address.url.removesuffix("/content")
         headers = {**_bearer(address), "Content-Type": media_type}
         with writing(_PEER):
-            response = await self._client.put(url, content=pieces, headers=headers)
+            response = await self._client.put(url, content=pieces, headers=headers, timeout=_UPLOAD_TIMEOUT_S)
         if not response.is_success:
             raise refusal(response.status_code, response.content, missing=AssetNotKnown, peer=_PEER)
         return parsed(response.content, Uploaded, peer=_PEER)

@@ -37,9 +37,7 @@ class Calls:
             status, body = await self._ask("GET", path, params=params, token=token)
         return self._parsed(status, body, kind, missing=missing)
 
-    async def write(
-        self, path: str, kind: type[T], *, body: object = None, missing: type[NotKnown] = NotKnown
-    ) -> T:
+    async def write(self, path: str, kind: type[T], *, body: object = None, missing: type[NotKnown] = NotKnown) -> T:
         """POST JSON once, never again, parsed as `kind`."""
         with writing(self._peer):
             status, answer = await self._ask("POST", path, content=msgspec.json.encode(body or {}))

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from network.data.tables import DemoTable, tables_of
@@ -41,23 +41,26 @@ def pooled_fit(regression_type: RegressionType = "LOGISTIC", *, c: float = 1.0, 
     LOGISTIC is `make_pipeline(StandardScaler(), LogisticRegression(C=c))`, LINEAR the same with `Ridge(alpha=alpha)`.
     """
     pooled = pa.concat_tables([_table("mercy", "breast-cancer").table, _table("lakeside", "breast-cancer").table])
-    holdout = _table("globex", "holdout")
-    names = [name for name, role in holdout.roles.items() if role == "feature"]
+    names = [name for name, role in _table("globex", "holdout").roles.items() if role == "feature"]
     scaler = StandardScaler().fit(_matrix(pooled, names))
     model = _model(regression_type, c=c, alpha=alpha)
     model.fit(scaler.transform(_matrix(pooled, names)), pooled[TARGET].to_numpy())
     weights = np.ravel(model.coef_) / scaler.scale_
-    predicted = model.predict(scaler.transform(_matrix(holdout.table, names)))
-    actual = holdout.table[TARGET].to_numpy()
-    logistic = regression_type == "LOGISTIC"
+    quality = _quality(make_pipeline(scaler, model), names=names)
     return PooledFit(
         regression_type=regression_type,
         records=pooled.num_rows,
         coefficients=dict(zip(names, weights.tolist(), strict=True)),
         intercept=float(np.ravel(model.intercept_)[0] - scaler.mean_ @ weights),
-        accuracy=float(accuracy_score(actual, predicted)) if logistic else None,
-        r2=None if logistic else float(r2_score(actual, predicted)),
+        accuracy=quality if regression_type == "LOGISTIC" else None,
+        r2=quality if regression_type == "LINEAR" else None,
     )
+
+
+def _quality(fitted: Pipeline, *, names: list[str]) -> float:
+    """What scikit-learn scores a model by: accuracy of a classifier, r2 of a regressor."""
+    holdout = _table("globex", "holdout").table
+    return float(fitted.score(_matrix(holdout, names), holdout[TARGET].to_numpy()))
 
 
 def _model(regression_type: RegressionType, *, c: float, alpha: float) -> LogisticRegression | Ridge:

@@ -46,7 +46,7 @@ class RegressionModelParams(_Params):
         default=1e-8,
         ge=0,
         le=1,
-        description="Stop once the largest component of the gradient of the mean loss is not above this. "
+        description="Stop once the largest component of the gradient of the loss per record is below this. "
         "0 never stops before max_iter.",
     )
 
@@ -61,7 +61,7 @@ class RegressionParams(_Params):
         default=None, description="The column to predict; by default the one whose role is target."
     )
     model_params: RegressionModelParams = Field(
-        default=RegressionModelParams(), description="How the regression is fitted."
+        default=RegressionModelParams(), description="Penalty, standardisation and when to stop."
     )
 
 
@@ -80,4 +80,4 @@ class InferenceParams(_Params):
     stream_output: bool = Field(
         default=False, description="Whether each batch of results is also put on the status stream."
     )
-    batch_size: int = Field(default=1000, ge=1, le=100_000, description="Rows scored and sent at a time.")
+    batch_size: int = Field(default=1000, ge=1, le=20_000, description="Rows scored and sent at a time.")

@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import private_set_intersection.python as psi
 import pyarrow as pa
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf carries no types
 
 from network.protocols.parameters import IntersectionParams
 from network.protocols.party import Dataset, JobFailed, Outcome, Party
@@ -54,7 +53,7 @@ def _ask(party: Party, dataset: Dataset, *, column: str, peer: str) -> Outcome:
         matched = sorted(places[index] for index in client.GetIntersection(setup, response))
     except (RuntimeError, IndexError) as exc:
         raise JobFailed(f"{peer} sent an answer that cannot be compared") from exc
-    asset_id = party.save_table(party.table(dataset).select([column]).take(matched))
+    asset_id = party.save_table(party.table(dataset).select([column]).take(pa.array(matched, pa.int64())))
     summary = {"operation": "PRIVATE_SET_INTERSECTION", "compared": len(places), "matched": len(matched)}
     return Outcome(raw_status=json.dumps(summary | {"hash_table_size": size}), asset_id=asset_id)
 
@@ -91,6 +90,6 @@ def _identifiers(party: Party, dataset: Dataset, *, column: str) -> dict[str, in
 def _parsed(message: _Message, payload: bytes, *, team: str) -> _Message:
     try:
         message.ParseFromString(payload)
-    except DecodeError as exc:
+    except Exception as exc:  # a DecodeError of protobuf, which is openmined-psi's dependency, not ours
         raise JobFailed(f"{team} sent what is no message of this protocol") from exc
     return message

@@ -1,6 +1,5 @@
 """The Router put together and run."""
 
-import asyncio
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -8,12 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from network import logs, serving, wire
+from network import logs, serving, stopping, wire
 from network.ledger import Ledger
 from network.router import asset_routes, changes, internal_routes, job_routes, request_routes
 from network.router.house import House, house_of
 from network.router.tables import TABLES
-from network.settings import RouterSettings
+from network.settings import RouterSettings, reachable
 
 
 async def me(request: Request) -> Response:
@@ -40,15 +39,11 @@ async def run(folder: Path, *, with_stdin: bool) -> None:
     settings = RouterSettings.model_validate_json((folder / "config.json").read_text())
     ledger = Ledger(folder / "router.sqlite", TABLES)
     house = House(settings, ledger)
-    stop = serving.stop_event(with_stdin=with_stdin)
+    ready = serving.Announcement(reachable(settings.host, settings.port))
+    stop = stopping.stop_event(with_stdin=with_stdin)
     try:
         await serving.serve(
-            create_app(house), host=settings.host, port=settings.port, stop=stop, end_streams=ledger.bell.close
+            create_app(house), settings=settings, stop=stop, listening=ready.make, end_streams=ledger.bell.close
         )
     finally:
         ledger.close()
-
-
-def main(folder: Path, *, with_stdin: bool) -> None:
-    """The process."""
-    asyncio.run(run(folder, with_stdin=with_stdin))

@@ -39,9 +39,7 @@ async def find(request: Request) -> Response:
     house = house_of(request)
     user = house.user(request)
     asked = request.query_params
-    found = assets.matching(
-        house.ledger.db, name=asked.get("name"), team=asked.get("team"), kind=asked.get("kind")
-    )
+    found = assets.matching(house.ledger.db, name=asked.get("name"), team=asked.get("team"), kind=asked.get("kind"))
     return wire.reply({"items": [_shown(house, asset, user) for asset in found]})
 
 

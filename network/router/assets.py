@@ -13,10 +13,8 @@ from network.clock import now
 def resolve(db: sqlite3.Connection, reference: str) -> sqlite3.Row | None:
     """An asset by UUID or by its alias `team/name`; None when there is none."""
     team, slash, name = reference.partition("/")
-    if slash:
-        sql, values = "SELECT * FROM assets WHERE team = ? AND name = ?", (team, name)
-    else:
-        sql, values = "SELECT * FROM assets WHERE id = ?", (_spelled(reference),)
+    sql = "SELECT * FROM assets WHERE team = ?1 AND name = ?2" if slash else "SELECT * FROM assets WHERE id = ?1"
+    values = (team, name) if slash else (_spelled(reference),)
     row: sqlite3.Row | None = db.execute(sql, values).fetchone()
     return row
 
@@ -29,9 +27,7 @@ def find(db: sqlite3.Connection, asset_id: str) -> sqlite3.Row:
     return row
 
 
-def matching(
-    db: sqlite3.Connection, *, name: str | None, team: str | None, kind: str | None
-) -> list[sqlite3.Row]:
+def matching(db: sqlite3.Connection, *, name: str | None, team: str | None, kind: str | None) -> list[sqlite3.Row]:
     """Assets by alias or the part after the slash, by team and by kind, oldest first."""
     sql = """SELECT * FROM assets WHERE (?1 IS NULL OR name = ?1 OR team || '/' || name = ?1)
              AND (?2 IS NULL OR team = ?2) AND (?3 IS NULL OR kind = ?3) ORDER BY rowid"""

@@ -4,9 +4,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from network import feeds, wire
+from network import feeds, queries, wire
 from network.ledger import Ledger
-from network.router import queries
 from network.router.house import house_of
 
 _BATCH = 200
@@ -46,7 +45,6 @@ async def changes(request: Request) -> Response:
     reader = Changes(house.ledger, team=user.team, after=after)
     lines = feeds.follow(house.ledger.bell, reader.read, beat=reader.beat, ended=feeds.never)
     return wire.ndjson(feeds.begun(reader.beat(), lines))
-
 
 
 ROUTES = [Route("/v1/changes", changes, methods=["GET"])]

@@ -63,9 +63,7 @@ def draft(db: sqlite3.Connection, body: CreateJob, *, team: str) -> Draft:
         detail = f"{program.name} is not offered on this machine: {program.why_not}"
         raise Refusal(501, "operation-unavailable", detail)
     operation = program.name if body.operation in OPERATIONS else str(model and model["id"])
-    return Draft(
-        body=body, operation=operation, program=program, model=model, datasets=datasets, params=effective
-    )
+    return Draft(body=body, operation=operation, program=program, model=model, datasets=datasets, params=effective)
 
 
 def _program(db: sqlite3.Connection, operation: str) -> tuple[Operation, sqlite3.Row | None]:
@@ -73,7 +71,9 @@ def _program(db: sqlite3.Connection, operation: str) -> tuple[Operation, sqlite3
         return OPERATIONS[operation], None
     asset = assets.resolve(db, operation)
     if asset is None or asset["kind"] != "model":
-        detail = f"{operation!r} is no operation. Use one of the allowed names, or an algorithm asset (a trained model)."
+        detail = (
+            f"{operation!r} is no operation. Use one of the allowed names, or an algorithm asset (a trained model)."
+        )
         raise refusals.invalid("operation", detail, allowed=list(OPERATIONS))
     return OPERATIONS[_EXECUTE], asset
 

@@ -7,9 +7,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from network import feeds, wire
+from network import feeds, queries, wire
 from network.ledger import Ledger
-from network.router import orders, queries, reports
+from network.router import orders, reports
 from network.router.house import House, house_of
 from network.router.reports import Report
 

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from network import passes, refusals, wire
-from network.router import creation, jobs, lifecycle, queries
+from network import passes, queries, refusals, wire
+from network.router import creation, jobs, lifecycle
 from network.router.house import House, house_of
 from network.settings import User
 

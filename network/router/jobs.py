@@ -29,9 +29,7 @@ def visible(db: sqlite3.Connection, job_id: str, *, team: str) -> sqlite3.Row:
     return find(db, job_id)
 
 
-def move(
-    db: sqlite3.Connection, job_id: str, *, before: Collection[str], after: str, **columns: object
-) -> bool:
+def move(db: sqlite3.Connection, job_id: str, *, before: Collection[str], after: str, **columns: object) -> bool:
     """Compare and set: only a job that stands in `before` moves. The change is noted in the same transaction."""
     assignments = ", ".join(f"{name} = ?" for name in ("market_status", *columns))
     marks = ", ".join("?" * len(before))
@@ -46,8 +44,9 @@ def move(
 
 def note(db: sqlite3.Connection, job_id: str) -> None:
     """Append the job as it is now to the changes."""
+    sequence = db.execute("INSERT INTO changes (job_id, document) VALUES (?, '')", (job_id,)).lastrowid
     snapshot = msgspec.json.encode(document(db, find(db, job_id)))
-    db.execute("INSERT INTO changes (job_id, document) VALUES (?, ?)", (job_id, snapshot))
+    db.execute("UPDATE changes SET document = ? WHERE sequence = ?", (snapshot, sequence))
 
 
 def document(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
@@ -56,6 +55,7 @@ def document(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
     stored = ("dataset", "preprocessor", "params", "labels")
     times = ("created", "submitted", "started", "finished")
     return {
+        **_place(db, row["id"]),
         **{name: row[name] for name in plain},
         **{name: msgspec.json.decode(row[name]) for name in stored},
         "owner": {"user": row["user"], "team": row["team"]},
@@ -67,6 +67,13 @@ def document(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
         "result": msgspec.json.decode(row["result"]) if row["market_status"] == "complete" else None,
         "stream": None,
     }
+
+
+def _place(db: sqlite3.Connection, job_id: str) -> dict[str, object]:
+    """Which change this document is, so that of two the newer can be told."""
+    sql = """SELECT value AS epoch, (SELECT max(sequence) FROM changes WHERE job_id = ?) AS sequence
+             FROM facts WHERE name = 'epoch'"""
+    return dict(db.execute(sql, (job_id,)).fetchone())
 
 
 def _missing(db: sqlite3.Connection, row: sqlite3.Row) -> list[dict[str, Any]]:

@@ -80,6 +80,7 @@ CREATE TABLE IF NOT EXISTS changes (
     job_id TEXT NOT NULL,
     document BLOB NOT NULL
 );
+CREATE INDEX IF NOT EXISTS changes_of_jobs ON changes (job_id, sequence);
 
 CREATE TABLE IF NOT EXISTS orders (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,

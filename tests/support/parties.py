@@ -3,14 +3,16 @@
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from threading import Condition
 from typing import Self
 from uuid import UUID, uuid4
 
+import numpy as np
 import pyarrow as pa
 
-from network.data.tables import tables_of
+from network.data.tables import DemoTable, tables_of
 from network.protocols.party import Dataset, JobFailed, Outcome, Party
 
 DEADLINE_S = 20.0
@@ -42,8 +44,31 @@ class Input:
     def ready_made(cls, alias: str) -> Self:
         """One of the tables the network starts with, by `team/name`."""
         team, name = alias.split("/")
-        demo = next(demo for demo in tables_of(team) if demo.name == name)
+        demo = next(demo for demo in _tables(team) if demo.name == name)
         return cls(team=team, table=demo.table, roles=demo.roles)
+
+    @classmethod
+    def drawn(cls, team: str, *, rows: int = 40, seed: int = 1, **columns: pa.Array) -> Self:
+        """Random features `a` and `b` and a target that depends on them; `columns` replaces or adds some."""
+        rng = np.random.default_rng([seed, *team.encode()])
+        a, b = rng.normal(3, 2, rows), rng.normal(-1, 0.5, rows)
+        target = (a + b + rng.normal(0, 2, rows) > 2).astype(np.int64)
+        drawn = {"a": pa.array(a), "b": pa.array(b), "target": pa.array(target)} | columns
+        table = pa.table(drawn)
+        return cls(team=team, table=table, roles={name: _role(name) for name in drawn})
+
+    def without(self, name: str) -> Self:
+        """The same rows, one column fewer."""
+        return replace(self, table=self.table.drop_columns([name]))
+
+
+@cache
+def _tables(team: str) -> list[DemoTable]:
+    return tables_of(team)
+
+
+def _role(name: str) -> str:
+    return {"target": "target", "patient_id": "identifier"}.get(name, "feature")
 
 
 class Post:
@@ -56,12 +81,14 @@ class Post:
         self._closed = False
 
     def carry(self, sent: Sent) -> None:
+        """Deliver, and write down."""
         with self._changed:
             self.transcript.append(sent)
             self._boxes[sent.sender, sent.receiver, sent.topic].append(sent.payload)
             self._changed.notify_all()
 
     def take(self, sender: str, receiver: str, *, topic: str) -> bytes:
+        """The next payload of a topic, once it is there; Abandoned when it will never be."""
         with self._changed:
             box = self._boxes[sender, receiver, topic]
             self._changed.wait_for(lambda: box or self._closed, timeout=DEADLINE_S)
@@ -70,6 +97,7 @@ class Post:
             return box.popleft()
 
     def close(self) -> None:
+        """Nothing more will come: whoever waits is told."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -95,6 +123,7 @@ class FakeJob:
 
     @property
     def teams(self) -> list[str]:
+        """Everybody who takes part."""
         models = {self.model_team} if self.content is not None else set[str]()
         return sorted({self.initiator, *(given.team for given in self.inputs)} | models)
 
@@ -132,41 +161,50 @@ class FakeParty:
         self._job = job
 
     def table(self, dataset: Dataset) -> pa.Table:
+        """The rows, where they are held."""
         return self._held(dataset).table
 
     def roles(self, dataset: Dataset) -> Mapping[str, str]:
+        """The roles, where the rows are held."""
         return self._held(dataset).roles
 
     def model(self) -> bytes:
+        """The model, where it is held."""
         if self.me != self.model_team or self._job.content is None:
             raise KeyError(self.me)
         return self._job.content
 
     @property
     def model_team(self) -> str:
+        """Who holds the model."""
         if self._job.content is None:
             raise KeyError("model")
         return self._job.model_team
 
     def send(self, team: str, topic: str, payload: bytes) -> None:
+        """To another party of this job only."""
         if team == self.me or team not in self._job.teams:
             raise KeyError(team)
         self._job.post.carry(Sent(sender=self.me, receiver=team, topic=topic, payload=payload))
 
     def receive(self, team: str, topic: str) -> bytes:
+        """In order of sending."""
         return self._job.post.take(team, self.me, topic=topic)
 
     def emit(self, message: Mapping[str, object]) -> None:
+        """At the initiator only."""
         self._only_initiator()
         self._job.messages.append(message)
 
     def save_table(self, table: pa.Table) -> UUID:
+        """At the initiator only."""
         self._only_initiator()
         asset_id = uuid4()
         self._job.tables[asset_id] = table
         return asset_id
 
     def save_model(self, content: bytes) -> UUID:
+        """At the initiator only."""
         self._only_initiator()
         asset_id = uuid4()
         self._job.models[asset_id] = content

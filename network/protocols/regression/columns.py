@@ -83,7 +83,7 @@ def _check_features(first: str, chosen: Columns, *, other: str, offer: Columns) 
 
 def _columns_of(party: Party, dataset: Dataset, *, params: RegressionParams) -> Columns:
     table, roles = party.table(dataset), party.roles(dataset)
-    target = _target(table, roles, wanted=params.target)
+    target = _target(table, roles, wanted=params.target, team=party.me)
     features = [
         field.name
         for field in table.schema
@@ -94,13 +94,13 @@ def _columns_of(party: Party, dataset: Dataset, *, params: RegressionParams) -> 
     return Columns(features=tuple(features), target=target)
 
 
-def _target(table: pa.Table, roles: Mapping[str, str], *, wanted: str | None) -> str:
+def _target(table: pa.Table, roles: Mapping[str, str], *, wanted: str | None, team: str) -> str:
     targets = [name for name in table.column_names if roles.get(name) == "target"] if wanted is None else [wanted]
     if len(targets) != 1:
-        raise JobFailed(f"{len(targets)} columns have the role target; name the target in params")
+        raise JobFailed(f"{len(targets)} columns of {team} have the role target; name the target in params")
     target = targets[0]
     if target not in table.column_names:
-        raise JobFailed(f"there is no target column {target!r}")
+        raise JobFailed(f"the table of {team} has no target column {target!r}")
     if not is_numeric(table.schema.field(target).type) or roles.get(target) == "identifier":
-        raise JobFailed(f"the target column {target!r} is not numeric")
+        raise JobFailed(f"the target column {target!r} of {team} is not numeric")
     return target

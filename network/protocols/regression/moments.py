@@ -63,4 +63,4 @@ def gather_moments(party: Party, owners: Sequence[str], *, size: int) -> tuple[i
     scale = np.where(varies, unit * np.sqrt(np.maximum(second - first**2, 0.0)), 0.0)
     standard = Standard(mean=centre + unit * first, scale=scale)
     announce(party, owners, topic=STANDARD_TOPIC, values=np.concatenate([standard.mean, standard.scale]))
-    return int(records), standard
+    return round(records), standard

@@ -1,0 +1,70 @@
+"""The command line: serve · demo · migrate."""
+
+import asyncio
+import logging
+import sys
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from app.demo import DemoFailed, run_demo
+from app.domain.errors import GatewayError
+from app.serving import serve as serve_until_told
+from app.settings import Settings
+from app.store.engine import migrate as migrate_database
+
+cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@cli.callback()
+def gateway() -> None:
+    """REST and Server-Sent Events in front of a Router, with one job history for an organisation."""
+
+
+@cli.command()
+def serve() -> None:
+    """Serve the gateway, as the GATEWAY_ settings say."""
+    asyncio.run(serve_until_told(_settings(), started=lambda url: typer.echo(f"Serving on {url}")))
+
+
+@cli.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Run the job and exit: 0 only if it was right.")] = False,
+) -> None:
+    """Start everything embedded, train a model over two owners' data, show it, and go on serving."""
+    raise typer.Exit(asyncio.run(run_demo(_settings(), once=once)))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    settings = _settings()
+    migrate_database(settings.database)
+    typer.echo(f"The database is up to date: {settings.database}")
+
+
+def main() -> None:
+    """The program `gateway`."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        cli()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (GatewayError, DemoFailed) as error:
+        typer.echo(f"gateway: {error}", err=True)
+        sys.exit(1)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        for one in error.errors():
+            where = ".".join(f"GATEWAY_{part}".upper() for part in one["loc"])
+            typer.echo(f"gateway: {where}{': ' if where else ''}{one['msg'].removeprefix('Value error, ')}", err=True)
+        raise typer.Exit(2) from error
+
+
+if __name__ == "__main__":
+    main()

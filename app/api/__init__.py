@@ -1,0 +1,1 @@
+"""How programs ask. FastAPI and sse-starlette live here and nowhere else."""

@@ -1,0 +1,97 @@
+"""Streams: one job's, and the feed over all."""
+
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from fastapi import APIRouter, Header, Query, Response
+from sse_starlette import EventSourceResponse
+
+from app.api.frames import Frames, NdjsonFrames, SseFrames, of_all, of_job
+from app.api.rooms import Rooms, RoomsDep
+from app.api.schemas import job_view
+from app.domain.errors import Invalid
+from app.domain.events import Event
+
+router = APIRouter(tags=["events"])
+
+_HEADERS = {"Cache-Control": "no-cache, no-transform"}
+_DRAIN_S = 5.0
+_RETRY_MS = (1_000, 3_000)
+_LARGEST_ID = 2**63 - 1
+_STREAM = {
+    "description": "Server-Sent Events, or newline-delimited JSON when that is accepted",
+    "content": {"text/event-stream": {}, "application/x-ndjson": {}},
+}
+
+After = Annotated[int | None, Query(ge=0, le=_LARGEST_ID, description="Go on after this event; the header wins")]
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="Go on after this event")]
+Accept = Annotated[str, Header(include_in_schema=False)]
+
+
+@router.get(
+    "/v1/jobs/{job_id}/events",
+    operation_id="jobEvents",
+    response_class=Response,
+    responses={200: _STREAM, 204: {"description": "Nothing comes after this position: the job is over"}},
+)
+async def job_events(
+    job_id: UUID, rooms: RoomsDep, after: After = None, last_event_id: LastEventId = None, accept: Accept = ""
+) -> Response:
+    """A job's events from the first on (or after a position), live until its `end`."""
+    job = await rooms.jobs.job(job_id)
+    position = await _position(rooms, after, last_event_id, otherwise=0)
+    end = await rooms.history.end_of(job_id)
+    if end is not None and position >= end:
+        return Response(status_code=204)
+    as_of = await rooms.history.head()
+    snapshot = f'{{"job":{job_view(job).model_dump_json()},"as_of":{as_of}}}'
+    return _stream(rooms, job_id, position, snapshot=snapshot, write=of_job, frames=_frames(accept))
+
+
+@router.get("/v1/events", operation_id="events", response_class=Response, responses={200: _STREAM})
+async def events(
+    rooms: RoomsDep, after: After = None, last_event_id: LastEventId = None, accept: Accept = ""
+) -> Response:
+    """The events of every job, from now on (or after a position), for as long as one listens."""
+    head = await rooms.history.head()
+    position = await _position(rooms, after, last_event_id, otherwise=head)
+    snapshot = msgspec.json.encode({"as_of": head}).decode()
+    return _stream(rooms, None, position, snapshot=snapshot, write=of_all, frames=_frames(accept))
+
+
+async def _position(rooms: Rooms, after: int | None, last_event_id: str | None, *, otherwise: int) -> int:
+    """Where to go on. A position ahead of the log (of another database) counts as its head."""
+    if last_event_id is None:
+        wanted = otherwise if after is None else after
+    elif last_event_id.isascii() and last_event_id.isdecimal():
+        wanted = int(last_event_id)
+    else:
+        raise Invalid("Last-Event-ID is the id of an event of this stream: a whole number.", field="Last-Event-ID")
+    return min(wanted, await rooms.history.head())
+
+
+def _frames(accept: str) -> Frames:
+    return NdjsonFrames() if "application/x-ndjson" in accept else SseFrames()
+
+
+def _stream(
+    rooms: Rooms,
+    job_id: UUID | None,
+    position: int,
+    *,
+    snapshot: str,
+    write: Callable[[Sequence[Event], Frames], bytes],
+    frames: Frames,
+) -> Response:
+    async def body() -> AsyncIterator[bytes]:
+        yield frames.snapshot(snapshot, position=position, retry_ms=random.randint(*_RETRY_MS))  # noqa: S311
+        async for some in rooms.streams.follow(job_id, after=position, quiet_s=rooms.ping_s):
+            yield write(some, frames) if some else frames.ping
+
+    # The hub ends the streams at shutdown; the grace period leaves it the time.
+    return EventSourceResponse(
+        body(), headers=_HEADERS, media_type=frames.media_type, ping=0, shutdown_grace_period=_DRAIN_S
+    )

@@ -1,0 +1,66 @@
+"""Events as bytes: Server-Sent Events and newline-delimited JSON carry the same."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from app.domain.events import Event, Kind
+
+
+class Frames(Protocol):
+    """One way to write events."""
+
+    media_type: str
+    ping: bytes
+
+    def event(self, event: Event, data: str) -> bytes:
+        """A numbered event with its data, one line of JSON."""
+
+    def snapshot(self, data: str, *, position: int, retry_ms: int) -> bytes:
+        """Where this connection stands."""
+
+
+class SseFrames:
+    """text/event-stream. `id` is the last field: some clients store it on sight, before the event is whole."""
+
+    media_type = "text/event-stream"
+    ping = b": ping\n"
+
+    def event(self, event: Event, data: str) -> bytes:
+        """A message has no name, so that EventSource's onmessage sees it."""
+        name = "" if event.kind is Kind.MESSAGE else f"event: {event.kind}\n"
+        return f"{name}data: {data}\nid: {event.id}\n\n".encode()
+
+    def snapshot(self, data: str, *, position: int, retry_ms: int) -> bytes:
+        """`retry` rides inside an event: a block of its own is an empty event to some clients."""
+        return f"event: snapshot\ndata: {data}\nretry: {retry_ms}\nid: {position}\n\n".encode()
+
+
+class NdjsonFrames:
+    """application/x-ndjson: a line {"id", "event", "data"} each; keepalive is an empty line."""
+
+    media_type = "application/x-ndjson"
+    ping = b"\n"
+
+    def event(self, event: Event, data: str) -> bytes:
+        """A message is named, as every line is."""
+        return f'{{"id":{event.id},"event":"{event.kind}","data":{data}}}\n'.encode()
+
+    def snapshot(self, data: str, *, position: int, retry_ms: int) -> bytes:  # noqa: ARG002  (no such thing here)
+        """Where this connection stands."""
+        return f'{{"id":{position},"event":"snapshot","data":{data}}}\n'.encode()
+
+
+def of_job(events: Sequence[Event], frames: Frames) -> bytes:
+    """A slice of one job's stream: a message's data is the Access Point's JSON, unchanged."""
+    return b"".join(frames.event(event, event.data) for event in events)
+
+
+def of_all(events: Sequence[Event], frames: Frames) -> bytes:
+    """A slice of the feed: a message is wrapped, so that it says whose it is."""
+    return b"".join(frames.event(event, _wrapped(event)) for event in events)
+
+
+def _wrapped(event: Event) -> str:
+    if event.kind is not Kind.MESSAGE:
+        return event.data
+    return f'{{"job_id":"{event.job_id}","message":{event.data}}}'

@@ -1,0 +1,112 @@
+"""Jobs: create, submit, cancel, kill, find."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Query, Response
+
+from app.api.rooms import RoomsDep
+from app.api.schemas import (
+    Cancelled,
+    EventView,
+    FindQuery,
+    HistoryPage,
+    JobPage,
+    JobSeen,
+    JobsQuery,
+    JobToCreate,
+    JobView,
+    Killed,
+    Reason,
+    Statuses,
+    job_seen,
+    job_view,
+    status_view,
+)
+from app.domain.phases import Phase
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+Submit = Annotated[bool, Query(description="Submit it too; if only that fails, the problem carries job_id")]
+Why = Annotated[Reason | None, Body()]
+
+
+@router.post("", operation_id="createJob", status_code=201)
+async def create(new: JobToCreate, rooms: RoomsDep, response: Response, submit: Submit = False) -> JobView:
+    """Create a job."""
+    jobs = rooms.jobs
+    job = await (jobs.create_and_submit(new.value()) if submit else jobs.create(new.value()))
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return job_view(job)
+
+
+@router.get("", operation_id="findAllJobs")
+async def find_all(wanted: Annotated[JobsQuery, Query()], rooms: RoomsDep) -> JobPage:
+    """The jobs that fit, newest first."""
+    page = await rooms.jobs.page(wanted.value(), limit=wanted.limit, cursor=wanted.cursor)
+    return JobPage(
+        items=[job_view(job) for job in page.jobs],
+        next_cursor=page.next,
+        as_of=page.as_of,
+        observed_at=rooms.contact.observed_at,
+        stale=rooms.contact.stale,
+    )
+
+
+@router.get("/find", operation_id="findJob")
+async def find(wanted: Annotated[FindQuery, Query()], rooms: RoomsDep) -> JobSeen:
+    """The one job that fits; 404 for none, 409 with the ids for several."""
+    return job_seen(await rooms.jobs.find(wanted.value()), rooms.contact)
+
+
+@router.get("/{job_id}", operation_id="getJob")
+async def get(job_id: UUID, rooms: RoomsDep) -> JobSeen:
+    """A job."""
+    return job_seen(await rooms.jobs.job(job_id), rooms.contact)
+
+
+@router.post("/{job_id}/submit", operation_id="submitJob", status_code=202)
+async def submit(job_id: UUID, rooms: RoomsDep) -> JobView:
+    """Begin execution of a job."""
+    return job_view(await rooms.jobs.submit(job_id))
+
+
+@router.post("/{job_id}/cancel", operation_id="cancelJob")
+async def cancel(job_id: UUID, rooms: RoomsDep, why: Why = None) -> Cancelled:
+    """Cancel a pending (waiting on permissions or queued) job; one that has begun calculation is for kill."""
+    job = await rooms.jobs.cancel(job_id, reason=why.reason if why else None)
+    return Cancelled(cancelled=True, job=job_view(job))
+
+
+@router.post(
+    "/{job_id}/kill",
+    operation_id="killJob",
+    responses={202: {"model": Killed, "description": "Passed on; the stream tells when it is confirmed"}},
+)
+async def kill(job_id: UUID, rooms: RoomsDep, response: Response, why: Why = None) -> Killed:
+    """Immediately terminate a job, whether it waits or calculates."""
+    job = await rooms.jobs.kill(job_id, reason=why.reason if why else None)
+    killed = job.phase is Phase.KILLED
+    response.status_code = 200 if killed else 202
+    return Killed(killed=killed, job=job_view(job))
+
+
+@router.get("/{job_id}/statuses", operation_id="jobStatuses")
+async def statuses(job_id: UUID, rooms: RoomsDep) -> Statuses:
+    """Every JobStatus of a job, oldest first."""
+    await rooms.jobs.job(job_id)
+    return Statuses(items=[status_view(one) for one in await rooms.history.statuses(job_id)])
+
+
+@router.get("/{job_id}/history", operation_id="jobHistory")
+async def history(
+    job_id: UUID,
+    rooms: RoomsDep,
+    after: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> HistoryPage:
+    """Everything that was heard of a job, in order, with who said it and when it reached us."""
+    await rooms.jobs.job(job_id)
+    events = await rooms.history.events(job_id, after=after, limit=limit, late_too=True)
+    more = events[-1].id if len(events) == limit else None
+    return HistoryPage(items=[EventView.of(event) for event in events], next_after=more)

@@ -1,0 +1,147 @@
+"""Every error as application/problem+json (RFC 9457), whichever door it comes through. Only here do errors have numbers."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app.domain.errors import (
+    Ambiguous,
+    Garbled,
+    GatewayError,
+    Invalid,
+    NotAcceptable,
+    NotKnown,
+    NotNow,
+    NotOffered,
+    NotYours,
+    Rejected,
+    StoreAway,
+    TooLarge,
+    Unanswered,
+    Unreachable,
+)
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 5
+
+STATUSES: dict[type[GatewayError], int] = {
+    NotKnown: 404,
+    Ambiguous: 409,
+    NotNow: 409,
+    NotYours: 403,
+    Invalid: 422,
+    NotOffered: 501,
+    NotAcceptable: 406,
+    TooLarge: 413,
+    Unreachable: 503,
+    Unanswered: 504,
+    Garbled: 502,
+    Rejected: 502,
+    StoreAway: 503,
+}
+
+_CODES_OF_STATUS = {
+    400: "malformed",
+    404: "path-not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "unsupported-media-type",
+}
+
+
+def handle_problems(app: FastAPI) -> None:
+    """Answer every error of this application in one shape."""
+    app.add_exception_handler(GatewayError, _gateway_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def problem(
+    request: Request,
+    status: int,
+    *,
+    code: str,
+    detail: str,
+    facts: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer for an error."""
+    body = {
+        "type": f"urn:tripleblind-gateway:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+        "code": code,
+        "request_id": request.scope.get("request_id"),
+        **(facts or {}),
+    }
+    content = msgspec.json.encode(body, enc_hook=str)
+    return Response(content, status, headers=dict(headers or {}), media_type="application/problem+json")
+
+
+async def _gateway_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, GatewayError)  # noqa: S101  (registered for it)
+    status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return problem(request, status, code=error.code, detail=error.detail, facts=error.facts, headers=headers)
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  (registered for it)
+    errors = error.errors()
+    first = errors[0]
+    if first["type"] == "json_invalid":
+        where = f"{first['ctx']['error']} at character {first['loc'][-1]}"
+        return problem(request, 400, code="malformed", detail=f"The body is not JSON: {where}.")
+    if tuple(first["loc"]) == ("body",) and not _is_json(request):
+        detail = "Send the body as JSON, with Content-Type: application/json."
+        return problem(request, 415, code="unsupported-media-type", detail=detail)
+    named = [_named(one) for one in errors]
+    detail = f"{named[0]['field']}: {named[0]['detail']}"
+    facts: dict[str, object] = {key: value for key, value in named[0].items() if key != "detail"}
+    facts["errors"] = named
+    return problem(request, 422, code="invalid", detail=detail, facts=facts)
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  (registered for it)
+    code = _CODES_OF_STATUS.get(error.status_code, "http-error")
+    detail = error.detail
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail = "There is nothing at this path; /docs shows what there is."
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"This path does not take {request.method}; it takes {(error.headers or {}).get('Allow', 'others')}."
+    return problem(request, error.status_code, code=code, detail=detail, headers=error.headers)
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    log.error("unforeseen error", exc_info=error, extra={"request_id": request.scope.get("request_id")})
+    detail = "The gateway failed in a way that was not foreseen; its log has the details under this request_id."
+    return problem(request, 500, code="internal", detail=detail)
+
+
+def _named(error: Mapping[str, object]) -> dict[str, object]:
+    loc = error["loc"]
+    parts: Sequence[object] = loc if isinstance(loc, list | tuple) else [loc]
+    field = ".".join(str(part) for part in parts[1:] if part not in _UNION_MEMBERS) or str(parts[0])
+    context = error.get("ctx")
+    expected = context.get("expected") if isinstance(context, Mapping) else None
+    named: dict[str, object] = {"field": field, "detail": error["msg"]}
+    return named if expected is None else {**named, "allowed": expected}
+
+
+# pydantic puts the tried member of a union into the path; the caller never wrote it.
+_UNION_MEMBERS = frozenset({"str", "list[str]", "dict[str,any]", "list[dict[str,any]]"})
+
+
+def _is_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")

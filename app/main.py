@@ -1,0 +1,121 @@
+"""Where the rooms meet."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from uuid import UUID
+
+from fastapi import FastAPI
+
+from app.api import assets, events, health, jobs, permissions, results
+from app.api.middleware import BodyLimit, RequestIds
+from app.api.problems import handle_problems
+from app.api.rooms import Rooms
+from app.services.assets import Assets
+from app.services.backoff import Backoff
+from app.services.changes import Changes
+from app.services.contact import Contact
+from app.services.follow import Follower
+from app.services.followers import open_followers
+from app.services.hub import Hub, Streams
+from app.services.jobs import Jobs
+from app.services.observe import Observer
+from app.services.permissions import Permissions
+from app.services.results import Results
+from app.settings import Settings
+from app.store.history import open_history
+from app.upstream.access_points import HttpAccessPoints
+from app.upstream.carried import carried_network
+from app.upstream.clients import open_clients
+from app.upstream.router import HttpRouter
+
+
+def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
+    """The gateway. `hub` may be kept by whoever serves it, to send the viewers home before the server stops."""
+    listeners = hub or Hub()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_rooms(settings, hub=listeners) as rooms:
+            app.state.rooms = rooms
+            yield
+
+    app = FastAPI(title="tripleblind-gateway", version="0.1.0", summary=_SUMMARY, lifespan=lifespan)
+    for room in (jobs, results, events, permissions, assets, health):
+        app.include_router(room.router)
+    handle_problems(app)
+    app.add_middleware(BodyLimit, body_limit=settings.body_limit, upload_limit=settings.upload_limit)
+    app.add_middleware(RequestIds)
+    return app
+
+
+_SUMMARY = "REST and Server-Sent Events in front of a Router that coordinates jobs amongst Access Points"
+
+
+@asynccontextmanager
+async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
+    """Everything that runs while the gateway does; shut in the opposite order."""
+    async with AsyncExitStack() as open_:
+        url, token = await _router_address(settings, open_)
+        clients = await open_.enter_async_context(
+            open_clients(url, token=token, call_timeout_s=settings.call_timeout_s, silence_s=settings.silence_s)
+        )
+        router = HttpRouter(calls=clients.calls, streams=clients.changes)
+        access_points = HttpAccessPoints(clients.access_points, now=_now)
+        history = await open_.enter_async_context(open_history(settings.database, tell=hub.tell, now=_now))
+        contact = Contact(router, now=_now)
+        observer = Observer(history, contact=contact, now=_now)
+        backoff = Backoff(tries=settings.redial_tries, first_s=settings.redial_first_s, factor=settings.redial_factor)
+
+        def follower(job_id: UUID) -> Follower:
+            return Follower(
+                job_id,
+                observer=observer,
+                router=router,
+                access_points=access_points,
+                backoff=backoff,
+                end_within_s=settings.end_marker_s,
+            )
+
+        followers = await open_.enter_async_context(open_followers(history, follower=follower))
+        hub.also_tell(followers.notice)
+        await followers.resume()
+        changes = Changes(router, history=history, observer=observer, contact=contact, backoff=backoff)
+        open_.push_async_callback(_ended, asyncio.create_task(changes.run(), name="changes"))
+        open_.callback(hub.close)
+        job_service = Jobs(
+            router,
+            history=history,
+            observer=observer,
+            hub=hub,
+            contact=contact,
+            confirm_within_s=settings.confirm_s,
+        )
+        yield Rooms(
+            jobs=job_service,
+            results=Results(job_service, router=router, access_points=access_points),
+            permissions=Permissions(router),
+            assets=Assets(router, access_points=access_points),
+            streams=Streams(history, hub),
+            history=history,
+            contact=contact,
+            ping_s=settings.ping_s,
+            upload_limit=settings.upload_limit,
+        )
+
+
+async def _router_address(settings: Settings, open_: AsyncExitStack) -> tuple[str, str]:
+    if not settings.carries_network:
+        return settings.router_url or "", settings.router_token or ""
+    network = await open_.enter_async_context(carried_network(settings.data_dir / "network"))
+    return network.router_url, network.token
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""What we do. Knows the ports, neither HTTP nor SQL."""

@@ -1,0 +1,35 @@
+"""Assets and operations: what jobs can be made of."""
+
+from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from app.domain.network import Asset, Operation
+from app.domain.ports import AccessPoints, Router
+
+
+class Assets:
+    """The Router's index, and the way of bytes to our own Access Point."""
+
+    def __init__(self, router: Router, *, access_points: AccessPoints) -> None:
+        self._router = router
+        self._access_points = access_points
+
+    async def operations(self) -> Sequence[Operation]:
+        """What a job can name as its operation."""
+        return await self._router.operations()
+
+    async def assets(self, *, name: str | None, team: str | None, kind: str | None) -> Sequence[Asset]:
+        """The assets this team can see."""
+        return await self._router.assets(name=name, team=team, kind=kind)
+
+    async def asset(self, asset_id: UUID) -> Asset:
+        """One asset. Raises AssetNotKnown."""
+        return await self._router.asset(asset_id)
+
+    async def upload(self, name: str, *, media_type: str, pieces: AsyncIterator[bytes]) -> Asset:
+        """Make a table asset of our team; its bytes go straight to our Access Point."""
+        asset = await self._router.register_table(name)
+        uploaded = await self._access_points.upload(asset, media_type=media_type, pieces=pieces)
+        return replace(asset, columns=uploaded.columns, records=uploaded.records)

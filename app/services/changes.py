@@ -1,0 +1,58 @@
+"""Listens to the Router's changes, so that jobs which others started are known here too."""
+
+import asyncio
+import logging
+
+from app.domain.errors import GatewayError
+from app.domain.jobs import Mark
+from app.domain.ports import History, Router
+from app.domain.reports import Change
+from app.services.backoff import Backoff
+from app.services.contact import Contact
+from app.services.observe import Observer
+
+log = logging.getLogger(__name__)
+
+
+class Changes:
+    """One reader of the changes feed, resuming where the history says it stopped."""
+
+    def __init__(
+        self, router: Router, *, history: History, observer: Observer, contact: Contact, backoff: Backoff
+    ) -> None:
+        self._router = router
+        self._history = history
+        self._observer = observer
+        self._contact = contact
+        self._backoff = backoff
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Listen for ever."""
+        while True:
+            try:
+                await self._listen()
+            except GatewayError as error:
+                log.warning("router out of touch", extra={"why": f"{type(error).__name__}: {error}"})
+            except Exception:
+                # A line that breaks a rule nobody foresaw must not end the listening for good.
+                log.exception("changes failed")
+            self._contact.lost()
+            self._failures += 1
+            await asyncio.sleep(self._backoff.pause_s(self._failures))
+
+    async def _listen(self) -> None:
+        await self._contact.me()
+        position = await self._history.position()
+        async with self._router.changes(position) as changes:
+            async for change in changes:
+                self._failures = 0
+                await self._hear(change, position)
+                position = change.mark
+                self._contact.heard()
+
+    async def _hear(self, change: Change, position: Mark | None) -> None:
+        if change.report is not None:
+            await self._observer.hear_router(change.report, position=change.mark)
+        elif position is not None and position.precedes(change.mark):
+            await self._history.keep_position(change.mark)

@@ -1,0 +1,100 @@
+"""Reads one job's status stream, however many watch it here."""
+
+import asyncio
+import logging
+from uuid import UUID
+
+from app.domain.errors import GatewayError, StoreAway, Unreachable
+from app.domain.jobs import Job
+from app.domain.ports import AccessPoints, Router
+from app.domain.reports import StreamAddress, StreamLine
+from app.services.backoff import Backoff
+from app.services.observe import Observer
+
+log = logging.getLogger(__name__)
+
+
+class Follower:
+    """Reads one job's status stream to its end marker, dialling again for as long as the job is not over."""
+
+    def __init__(
+        self,
+        job_id: UUID,
+        *,
+        observer: Observer,
+        router: Router,
+        access_points: AccessPoints,
+        backoff: Backoff,
+        end_within_s: float,
+    ) -> None:
+        self._job_id = job_id
+        self._observer = observer
+        self._router = router
+        self._access_points = access_points
+        self._backoff = backoff
+        self._end_within_s = end_within_s
+        self._address: StreamAddress | None = None
+        self._failures = 0
+        self._held_at: float | None = None
+
+    async def run(self, job: Job) -> None:
+        """Return when nothing more is to be read."""
+        while not (job.stream_ended or job.is_over):
+            try:
+                job = await self._read(job)
+            except GatewayError as error:
+                log.info("stream interrupted", extra={"job": str(self._job_id), "why": type(error).__name__})
+                job = await self._after_failure(job)
+
+    async def _read(self, job: Job) -> Job:
+        address = await self._where()
+        async with self._access_points.lines(self._job_id, address, after=job.stream) as lines:
+            job = await self._observer.upstream_back(self._job_id)
+            async for line in lines:
+                self._failures = 0
+                job = await self._hear(job, line)
+                if job.stream_ended or job.is_over:
+                    return job
+        raise Unreachable("The status stream stopped before its end.")
+
+    async def _hear(self, job: Job, line: StreamLine | None) -> Job:
+        if line is not None:
+            return await self._observer.hear_line(self._job_id, line)
+        return await self._without_news(job)
+
+    async def _where(self) -> StreamAddress:
+        """The Router's newest address; while it is away, the one that served last."""
+        try:
+            report = await self._router.job(self._job_id)
+        except Unreachable:
+            if self._address is None:
+                raise
+            return self._address
+        await self._observer.hear_router(report)
+        if report.stream is None:
+            raise Unreachable("The Router names no status stream for this job.")
+        self._address = report.stream
+        return report.stream
+
+    async def _after_failure(self, job: Job) -> Job:
+        self._failures += 1
+        try:
+            if self._failures == self._backoff.tries:
+                job = await self._observer.upstream_lost(self._job_id)
+            job = await self._without_news(job)
+        except StoreAway as error:
+            log.warning("history out of reach", extra={"job": str(self._job_id), "why": str(error)})
+        if not job.is_over:
+            await asyncio.sleep(self._backoff.pause_s(self._failures))
+        return job
+
+    async def _without_news(self, job: Job) -> Job:
+        """Once the Router has called it over, the Access Point's end marker is waited for, but not for ever."""
+        if job.held is None:
+            return await self._observer.known(self._job_id)
+        now = asyncio.get_running_loop().time()
+        self._held_at = self._held_at or now
+        if now - self._held_at < self._end_within_s:
+            return job
+        log.warning("end marker did not come", extra={"job": str(self._job_id)})
+        return await self._observer.stop_waiting(self._job_id)

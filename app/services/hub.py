@@ -1,0 +1,111 @@
+"""Who listens to what, and the bells that wake them. What is told here is in the log already."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+
+from app.domain.events import Event
+from app.domain.ports import History
+
+_SLICE = 500
+
+
+class Bell:
+    """Rings when there is something new. It stays rung until somebody looks."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """There is something new."""
+        self._rung.set()
+
+    def quieten(self) -> None:
+        """To be called before looking, so that what comes while one looks rings again."""
+        self._rung.clear()
+
+    async def rings(self, *, within_s: float) -> bool:
+        """Whether it rang in time."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._rung.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class Hub:
+    """One bell for each listener: to one job, or (None) to all."""
+
+    def __init__(self) -> None:
+        self._bells: dict[UUID | None, set[Bell]] = {}
+        self._others: list[Callable[[Sequence[Event]], None]] = []
+        self._closing = False
+
+    @property
+    def closing(self) -> bool:
+        """Whether listeners are to leave."""
+        return self._closing
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Wake everybody whom these events concern."""
+        if not events:
+            return
+        for channel in {None, *(event.job_id for event in events)}:
+            self._ring(channel)
+        for other in self._others:
+            other(events)
+
+    def also_tell(self, other: Callable[[Sequence[Event]], None]) -> None:
+        """Hand every event to somebody who needs no bell."""
+        self._others.append(other)
+
+    def close(self) -> None:
+        """Send every listener home."""
+        self._closing = True
+        for channel in list(self._bells):
+            self._ring(channel)
+
+    @contextmanager
+    def listen(self, channel: UUID | None) -> Iterator[Bell]:
+        """A bell for as long as one listens."""
+        bell = Bell()
+        listeners = self._bells.setdefault(channel, set())
+        listeners.add(bell)
+        try:
+            yield bell
+        finally:
+            listeners.discard(bell)
+            if not listeners and self._bells.get(channel) is listeners:
+                del self._bells[channel]
+
+    def _ring(self, channel: UUID | None) -> None:
+        for bell in self._bells.get(channel, ()):
+            bell.ring()
+
+
+class Streams:
+    """The log as streams: replay and live are one code path."""
+
+    def __init__(self, history: History, hub: Hub) -> None:
+        self._history = history
+        self._hub = hub
+
+    async def follow(self, job_id: UUID | None, *, after: int, quiet_s: float) -> AsyncIterator[Sequence[Event]]:
+        """The events after a position, in order, as they come; of one job, or of all with None.
+
+        An empty slice says that nothing came for `quiet_s`. A job's stream ends after its `end`; any ends when the
+        hub closes.
+        """
+        with self._hub.listen(job_id) as bell:
+            while not self._hub.closing:
+                bell.quieten()
+                events = await self._history.events(job_id, after=after, limit=_SLICE)
+                if events:
+                    after = events[-1].id
+                    yield events
+                    if job_id is not None and events[-1].is_end:
+                        return
+                elif not await bell.rings(within_s=quiet_s):
+                    yield ()

@@ -1,0 +1,129 @@
+"""What a caller can do with jobs."""
+
+import asyncio
+import logging
+from uuid import UUID, uuid4
+
+from app.domain import course
+from app.domain.errors import Ambiguous, GatewayError, JobFinished, JobNotKnown, StoreAway, Unanswered, Upstream
+from app.domain.jobs import Job, NewJob
+from app.domain.phases import Phase
+from app.domain.ports import History, JobFilter, Page, Router
+from app.domain.reports import JobReport
+from app.services.contact import Contact
+from app.services.hub import Hub
+from app.services.observe import Observer
+
+log = logging.getLogger(__name__)
+
+_NAMED_AT_MOST = 20
+
+
+class Jobs:
+    """Asks the Router to do it, notes what it answered, and shows what is known."""
+
+    def __init__(
+        self,
+        router: Router,
+        *,
+        history: History,
+        observer: Observer,
+        hub: Hub,
+        contact: Contact,
+        confirm_within_s: float,
+    ) -> None:
+        self._router = router
+        self._history = history
+        self._observer = observer
+        self._hub = hub
+        self._contact = contact
+        self._confirm_within_s = confirm_within_s
+
+    async def create(self, new: NewJob) -> Job:
+        """Create a job. When the Router's answer is lost the job is looked up before anything is said to be unknown."""
+        client_ref = str(uuid4())
+        try:
+            report = await self._router.create(new, client_ref=client_ref)
+        except Unanswered as unknown:
+            report = await self._looked_up(client_ref, unknown)
+        return await self._observer.hear_router(report)
+
+    async def create_and_submit(self, new: NewJob) -> Job:
+        """Both; when only the submit fails, its error carries `job_id`."""
+        job = await self.create(new)
+        try:
+            return await self.submit(job.id)
+        except GatewayError as error:
+            error.facts["job_id"] = str(job.id)
+            raise
+
+    async def submit(self, job_id: UUID) -> Job:
+        """Begin execution."""
+        return await self._observer.hear_router(await self._router.submit(job_id))
+
+    async def cancel(self, job_id: UUID, *, reason: str | None) -> Job:
+        """Cancel a pending job. Raises NotNow, naming kill, when it has begun calculation."""
+        job = await self._observer.hear_router(await self._router.cancel(job_id, reason=reason))
+        return await self._until_over(job)
+
+    async def kill(self, job_id: UUID, *, reason: str | None) -> Job:
+        """Terminate a job; `killed` once every Access Point has confirmed, `stopping` while that is awaited.
+
+        Passed on even when our own history cannot be written. Raises JobFinished when the job came to its end first.
+        """
+        report = await self._router.kill(job_id, reason=reason)
+        try:
+            job = await self._until_over(await self._observer.hear_router(report))
+        except StoreAway:
+            log.exception("kill passed on, but not noted", extra={"job": str(job_id)})
+            return course.first_heard(report, streamed=False).job
+        if job.is_over and job.phase is not Phase.KILLED:
+            raise JobFinished(f"The job had ended before it could be killed: {job.phase}.", phase=job.phase)
+        return job
+
+    async def job(self, job_id: UUID) -> Job:
+        """What is known of a job; asks the Router about one never heard of."""
+        job = await self._history.job(job_id)
+        if job is not None:
+            return job
+        try:
+            return await self._observer.hear_router(await self._router.job(job_id))
+        except Upstream as away:
+            raise JobNotKnown("No such job is known here, and the Router cannot be asked now.") from away
+
+    async def find(self, wanted: JobFilter) -> Job:
+        """The one job that fits. Raises JobNotKnown for none, Ambiguous with the ids for several."""
+        page = await self._history.page(wanted, limit=_NAMED_AT_MOST, cursor=None)
+        if not page.jobs:
+            raise JobNotKnown("No job fits.")
+        if len(page.jobs) > 1:
+            ids = [str(job.id) for job in page.jobs]
+            raise Ambiguous("More than one job fits; ask with an id.", job_ids=ids, more=page.next is not None)
+        return page.jobs[0]
+
+    async def page(self, wanted: JobFilter, *, limit: int, cursor: str | None) -> Page:
+        """Jobs, newest first."""
+        return await self._history.page(wanted, limit=limit, cursor=cursor)
+
+    async def _looked_up(self, client_ref: str, unknown: Unanswered) -> JobReport:
+        try:
+            report = await self._router.made_with(client_ref)
+        except Upstream:
+            report = None
+        if report is None:
+            raise unknown
+        return report
+
+    async def _until_over(self, job: Job) -> Job:
+        """The job once it is over, or as it is when that is not confirmed in time."""
+        with self._hub.listen(job.id) as bell:
+            try:
+                async with asyncio.timeout(self._confirm_within_s):
+                    while not job.is_over:
+                        bell.quieten()
+                        job = await self._observer.known(job.id)
+                        if not job.is_over:
+                            await bell.rings(within_s=self._confirm_within_s)
+            except TimeoutError:
+                return job
+        return job

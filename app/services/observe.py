@@ -1,0 +1,76 @@
+"""The one way news enters: the Router's word and the Access Points' lines, applied to a job and kept."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from app.domain import course
+from app.domain.events import Told
+from app.domain.jobs import Job, Mark
+from app.domain.ports import History
+from app.domain.reports import JobReport, StreamLine
+from app.services.contact import Contact
+
+
+class Observer:
+    """News of one job is applied one piece at a time, each on what the one before it left in the history."""
+
+    def __init__(self, history: History, *, contact: Contact, now: Callable[[], datetime]) -> None:
+        self._history = history
+        self._contact = contact
+        self._now = now
+        self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+
+    async def hear_router(self, report: JobReport, *, position: Mark | None = None) -> Job:
+        """Apply the Router's word; `position` says how far its changes have been heard with it."""
+        ours = report.owner.team == (await self._contact.me()).team
+        async with self._turn(report.id):
+            job = await self._history.job(report.id)
+            if job is None:
+                return await self._keep(course.first_heard(report, streamed=ours), position)
+            told = course.hear_router(job, report)
+            if told is not None:
+                return await self._keep(told, position)
+            if position is not None:
+                await self._history.keep_position(position)
+            return job
+
+    async def known(self, job_id: UUID) -> Job:
+        """The job as it is now. Only for one that was heard of."""
+        job = await self._history.job(job_id)
+        assert job is not None  # noqa: S101  (only a job that was heard of is followed)
+        return job
+
+    async def hear_line(self, job_id: UUID, line: StreamLine) -> Job:
+        """Apply a line of the job's status stream."""
+        return await self._apply(job_id, lambda job: course.hear_line(job, line))
+
+    async def stop_waiting(self, job_id: UUID) -> Job:
+        """The stream's end marker stayed away past its deadline."""
+        return await self._apply(job_id, course.stop_waiting)
+
+    async def upstream_lost(self, job_id: UUID) -> Job:
+        """The status stream cannot be read."""
+        return await self._apply(job_id, lambda job: course.upstream_lost(job, now=self._now()))
+
+    async def upstream_back(self, job_id: UUID) -> Job:
+        """The status stream is read again."""
+        return await self._apply(job_id, lambda job: course.upstream_back(job, now=self._now()))
+
+    async def _keep(self, told: Told, position: Mark | None) -> Job:
+        await self._history.keep(told, position=position)
+        return told.job
+
+    async def _apply(self, job_id: UUID, rule: Callable[[Job], Told | None]) -> Job:
+        async with self._turn(job_id):
+            job = await self.known(job_id)
+            told = rule(job)
+            if told is None:
+                return job
+            return await self._keep(told, None)
+
+    def _turn(self, job_id: UUID) -> AbstractAsyncContextManager[None]:
+        return self._turns.setdefault(job_id, asyncio.Lock())

@@ -1,0 +1,26 @@
+"""Access requests: who asks for which asset, and the owner's answer."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from app.domain.network import AccessRequest
+from app.domain.ports import Router
+
+
+class Permissions:
+    """Passes questions and answers on; the Router keeps them, and decides who may answer."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    async def requests(self, *, state: str | None, job_id: UUID | None) -> Sequence[AccessRequest]:
+        """Requests for assets of our team, and those of our team's own jobs."""
+        return await self._router.access_requests(state=state, job_id=job_id)
+
+    async def accept(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest:
+        """Grant this one use of the asset."""
+        return await self._router.accept(asset_id, job_id, reason=reason)
+
+    async def deny(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest:
+        """Refuse it; the job ends `denied`."""
+        return await self._router.deny(asset_id, job_id, reason=reason)

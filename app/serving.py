@@ -1,0 +1,66 @@
+"""The server around the application: it sends the viewers home before it stops."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from app.main import create_app
+from app.services.hub import Hub
+from app.settings import Settings
+from app.store.engine import migrate
+
+_GRACE_S = 10
+_KEEP_ALIVE_S = 75
+
+Started = Callable[[str], None]
+
+
+class Server(uvicorn.Server):
+    """uvicorn tells neither streams nor the application that it is about to stop; this one ends the streams first."""
+
+    def __init__(self, config: uvicorn.Config, *, hub: Hub, started: Started) -> None:
+        super().__init__(config)
+        self._hub = hub
+        self._tell_started = started
+        self._stopped = asyncio.Event()
+
+    async def stopped(self) -> None:
+        """Return once the server has been told to stop and the streams are ended."""
+        await self._stopped.wait()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say where we serve, once we do."""
+        await super().startup(sockets)
+        if self.started and not self.should_exit:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._tell_started(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then wait for the connections."""
+        self._hub.close()
+        self._stopped.set()
+        await super().shutdown(sockets)
+
+
+async def serve(settings: Settings, *, started: Started) -> None:
+    """Serve until SIGINT or SIGTERM; `started` is told the address. Raises StoreAway when the database is not ours."""
+    await asyncio.to_thread(migrate, settings.database)
+    server = server_of(settings, started=started)
+    await server.serve()
+
+
+def server_of(settings: Settings, *, started: Started) -> Server:
+    """A server for these settings that has not begun."""
+    hub = Hub()
+    config = uvicorn.Config(
+        create_app(settings, hub=hub),
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_level="warning",
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    return Server(config, hub=hub, started=started)

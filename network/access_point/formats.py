@@ -1,0 +1,70 @@
+"""Tables as bytes: what is put is read here, what is fetched is written here."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+CSV, JSON, PARQUET, BYTES = "text/csv", "application/json", "application/vnd.apache.parquet", "application/octet-stream"
+_ROLES = {"patient_id": "identifier", "target": "target"}
+
+
+class Unreadable(Exception):
+    """The bytes are no table; the text says why without repeating them."""
+
+
+def stored_from(source: Path, target: Path, *, media_type: str) -> pa.Table:
+    """Read what was put, keep it as Parquet at `target`, answer the table."""
+    try:
+        table = pa.csv.read_csv(source) if media_type == CSV else pa.parquet.read_table(source)
+    except (pa.ArrowException, OSError, ValueError) as exc:
+        raise Unreadable(f"The bytes cannot be read as {media_type}.") from exc
+    _check_columns(table)
+    store(table, target)
+    return table
+
+
+def store(table: pa.Table, target: Path) -> None:
+    """Write a table as it is kept."""
+    pa.parquet.write_table(table, target)
+
+
+def columns(table: pa.Table, roles: Mapping[str, str] | None = None) -> list[dict[str, str]]:
+    """What the index says of each column; where nobody said, a role goes by the column's name."""
+    known = _ROLES if roles is None else roles
+    return [
+        {"name": field.name, "dtype": str(field.type), "role": known.get(field.name, "feature")}
+        for field in table.schema
+    ]
+
+
+def rendered(source: Path, *, media_type: str) -> bytes:
+    """A stored table as CSV or JSON."""
+    table = pa.parquet.read_table(source)
+    return _csv(table) if media_type == CSV else _json(table)
+
+
+def _csv(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pa.csv.write_csv(table, sink)
+    return sink.getvalue()
+
+
+def _json(table: pa.Table) -> bytes:
+    by_column = [column.to_pylist() for column in table.columns]
+    rows: list[tuple[Any, ...]] = list(zip(*by_column, strict=True))
+    return msgspec.json.encode({"columns": table.column_names, "rows": rows}, enc_hook=str)
+
+
+def _check_columns(table: pa.Table) -> None:
+    if not table.num_columns:
+        raise Unreadable("The table has no columns.")
+    if len(set(table.column_names)) != table.num_columns:
+        raise Unreadable("Two columns have the same name; rename one.")
+    if not all(table.column_names):
+        raise Unreadable("A column has no name; give it one in the header line.")

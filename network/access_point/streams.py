@@ -1,0 +1,84 @@
+"""The status stream of a job: lines with numbers, kept before anybody is told.
+
+The initiator's Access Point alone holds it and merges what the parties send into one order.
+"""
+
+import sqlite3
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from network.clock import now
+from network.ledger import Ledger
+
+IN_PROGRESS, COMPLETE, ERROR = 3, 4, 10
+_NAMES = {IN_PROGRESS: "in progress", COMPLETE: "complete", ERROR: "error"}
+_BATCH = 500
+
+
+class Stream:
+    """A job's stream within one transaction: appending is all one can do to it."""
+
+    def __init__(self, db: sqlite3.Connection, job_id: str, *, epoch: str) -> None:
+        self._db = db
+        self._job_id = job_id
+        self._epoch = epoch
+
+    def message(self, content: bytes) -> None:
+        """A message, byte for byte as it was emitted."""
+        self._append("message", content)
+
+    def status(self, code: int, *, communications: int = 0, **facts: Any) -> None:
+        """A status; error, error_code and result are told where there are any."""
+        status = {
+            "id": str(uuid4()),
+            "code": code,
+            "status": _NAMES[code],
+            "when": now(),
+            "communications": communications,
+            "error": facts.get("error", ""),
+            "error_code": facts.get("error_code"),
+            "result": facts.get("result"),
+        }
+        self._append("status", msgspec.json.encode(status))
+
+    def end(self, outcome: str) -> None:
+        """The last line."""
+        self._append("end", msgspec.json.encode(outcome))
+
+    def _append(self, kind: str, content: bytes) -> None:
+        sql = "SELECT coalesce(max(sequence), 0) + 1 FROM lines WHERE job_id = ?"
+        sequence = self._db.execute(sql, (self._job_id,)).fetchone()[0]
+        member = "outcome" if kind == "end" else kind
+        head = f'{{"epoch":"{self._epoch}","sequence":{sequence},"when":"{now()}","kind":"{kind}","{member}":'
+        values = (self._job_id, sequence, kind, head.encode() + content + b"}\n")
+        self._db.execute("INSERT INTO lines VALUES (?, ?, ?, ?)", values)
+
+
+class Reading:
+    """One reader's place in a job's stream."""
+
+    def __init__(self, ledger: Ledger, job_id: str, *, after: int) -> None:
+        self._ledger = ledger
+        self._job_id = job_id
+        self._after = after
+
+    def read(self) -> list[bytes]:
+        """The next lines; [] when the reader has seen them all."""
+        sql = "SELECT sequence, line FROM lines WHERE job_id = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+        rows = self._ledger.rows(sql, self._job_id, self._after, _BATCH)
+        self._after = rows[-1]["sequence"] if rows else self._after
+        return [row["line"] for row in rows]
+
+    def ended(self) -> bool:
+        """Whether the stream has its last line."""
+        sql = "SELECT 1 FROM lines WHERE job_id = ? AND kind = 'end'"
+        return self._ledger.row(sql, self._job_id) is not None
+
+
+def latest_status(ledger: Ledger, job_id: str) -> Any:
+    """The newest status; None before the first."""
+    sql = "SELECT line FROM lines WHERE job_id = ? AND kind = 'status' ORDER BY sequence DESC LIMIT 1"
+    row = ledger.row(sql, job_id)
+    return None if row is None else msgspec.json.decode(row["line"])["status"]
