@@ -5,7 +5,9 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.domain.errors import GatewayError
 from app.main import create_app
 from app.services.hub import Hub
 from app.settings import Settings
@@ -55,7 +57,7 @@ def server_of(settings: Settings, *, started: Started) -> Server:
     """A server for these settings that has not begun."""
     hub = Hub()
     config = uvicorn.Config(
-        create_app(settings, hub=hub),
+        _plain_about_failure(create_app(settings, hub=hub)),
         host=settings.host,
         port=settings.port,
         access_log=False,
@@ -64,3 +66,21 @@ def server_of(settings: Settings, *, started: Started) -> Server:
         timeout_graceful_shutdown=_GRACE_S,
     )
     return Server(config, hub=hub, started=started)
+
+
+def _plain_about_failure(app: ASGIApp) -> ASGIApp:
+    """A start that fails for a reason we foresaw is told as its sentence, without the traceback."""
+
+    async def plain(scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            last = message.get("message", "").rstrip().rpartition("\n")[2]
+            if message["type"] == "lifespan.startup.failed" and last.startswith(_OUR_ERRORS):
+                message = {**message, "message": last.partition(": ")[2]}
+            await send(message)
+
+        await app(scope, receive, told if scope["type"] == "lifespan" else send)
+
+    return plain
+
+
+_OUR_ERRORS = f"{GatewayError.__module__}."

@@ -37,7 +37,7 @@ async def asset(asset_id: UUID, rooms: RoomsDep) -> AssetView:
     return asset_view(await rooms.assets.asset(asset_id))
 
 
-@router.post("/assets", operation_id="createAsset", status_code=201, response_model=AssetView, openapi_extra=_UPLOAD)
+@router.post("/assets", operation_id="createAsset", status_code=201, openapi_extra=_UPLOAD)
 async def upload(
     request: Request,
     response: Response,

@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.domain.errors import StoreAway
@@ -32,16 +33,18 @@ async def open_engine(url: str) -> AsyncIterator[AsyncEngine]:
 
 
 def migrate(url: str) -> None:
-    """Bring the schema to the newest version. Raises StoreAway when the database is of a newer program."""
-    if database := make_url(url).database:
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    """Bring the schema to the newest version. Raises StoreAway when it cannot be opened or is of a newer program."""
     try:
+        if database := make_url(url).database:
+            Path(database).parent.mkdir(parents=True, exist_ok=True)
         command.upgrade(migrations(url), "head")
     except CommandError as error:
         raise StoreAway(
             "The database was written by a newer version of the gateway. Start that version, or point "
             f"GATEWAY_DATABASE_URL at another file. ({error})"
         ) from error
+    except (OSError, SQLAlchemyError) as error:
+        raise StoreAway(f"The database {url} cannot be opened: {error}") from error
 
 
 def migrations(url: str) -> Config:

@@ -32,12 +32,16 @@ class Network(msgspec.Struct):
 
 @asynccontextmanager
 async def carried_network(data_dir: Path) -> AsyncIterator[Network]:
-    """Start it, and see it out. It leaves when its standard input closes, so it cannot outlive us."""
+    """Start it, and see it out. It leaves when its standard input closes, so it cannot outlive us.
+
+    It has a session of its own: Ctrl-C in a terminal reaches us alone, and we see it out in our own time.
+    """
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "network", "--data-dir", str(data_dir), "--stop-with-stdin"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
     try:
         yield await _ready(child)
