@@ -56,7 +56,7 @@ def _become_part(given: argparse.Namespace) -> None:
         provision(data_dir, _wishes(given))
     module = "network.router" if given.team is None else "network.access_point"
     stop = ["--stop-with-stdin"] if given.stop_with_stdin else []
-    os.execv(sys.executable, [sys.executable, "-m", module, str(data_dir / name), *stop])
+    os.execv(sys.executable, [sys.executable, "-m", module, str(data_dir / name), *stop])  # noqa: S606  # ourselves
 
 
 def _wishes(given: argparse.Namespace) -> Wishes:

@@ -40,7 +40,8 @@ class Child:
     async def _run_once(self) -> None:
         process = await self._spawn()
         try:
-            await self._await_ready(process)
+            if process.stdout is not None and await process.stdout.readline():
+                self.ready.set()
             returncode = await process.wait()
             log.warning("part ended", extra={"part": self.name, "exit": returncode})
         finally:
@@ -56,15 +57,10 @@ class Child:
         self._changed()
         return process
 
-    async def _await_ready(self, process: Process) -> None:
-        assert process.stdout is not None
-        if await process.stdout.readline():
-            self.ready.set()
-
 
 async def _stop(process: Process) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
+    if process.stdin is not None:
+        process.stdin.close()
     try:
         async with asyncio.timeout(_LEAVES_WITHIN_S):
             await process.wait()

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,6 +18,7 @@ from network import refusals
 from network.refusals import Refusal
 
 MAX_BODY_BYTES = 1 << 20
+_CHOICE = re.compile("'([^']*)'")
 M = TypeVar("M", bound=BaseModel)
 log = logging.getLogger(__name__)
 
@@ -69,9 +71,9 @@ async def body_bytes(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
     return b"".join(parts)
 
 
-async def json_body(request: Request) -> dict[str, Any]:
+async def json_body(request: Request, limit: int = MAX_BODY_BYTES) -> dict[str, Any]:
     """The body as an object; an absent body is an empty one."""
-    content = await body_bytes(request)
+    content = await body_bytes(request, limit)
     if not content.strip():
         return {}
     try:
@@ -86,11 +88,13 @@ async def json_body(request: Request) -> dict[str, Any]:
 def checked(model: type[M], document: object, *, under: str = "") -> M:
     """The document as the model reads it; the first thing wrong becomes the refusal."""
     try:
-        return model.model_validate(document)
+        # Strict and as JSON: what the published schema refuses, "5" for a number say, is refused here.
+        return model.model_validate_json(msgspec.json.encode(document), strict=True)
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+        first = exc.errors(include_url=False, include_input=False)[0]
         field = ".".join([under] * bool(under) + [str(part) for part in first["loc"]])
-        raise refusals.invalid(field, f"{field or 'The body'}: {first['msg']}.") from exc
+        allowed = _CHOICE.findall(first["ctx"]["expected"]) if first["type"] == "literal_error" else None
+        raise refusals.invalid(field, f"{field or 'The body'}: {first['msg']}.", allowed=allowed) from exc
 
 
 def canonical(document: object) -> bytes:
@@ -106,12 +110,14 @@ def refuse_politely(app: Starlette) -> None:
 
 
 async def _refused(_request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, Refusal)
+    if not isinstance(exc, Refusal):
+        raise exc
     return reply(exc.body, exc.status)
 
 
 async def _http_error(_request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, HTTPException)
+    if not isinstance(exc, HTTPException):
+        raise exc
     refusal = refusals.of_status(exc.status_code, _advice(exc.status_code))
     answer = reply(refusal.body, refusal.status)
     answer.headers.update(exc.headers or {})

@@ -26,6 +26,7 @@ async def put(request: Request) -> Response:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in {CSV, PARQUET}:
         raise refusals.invalid("content-type", "A table is put as one of the allowed types.", allowed=[CSV, PARQUET])
+    _refuse_replacing(assets.held(station.ledger.db, asset_id), team=station.team)
     asset = await _received(request, station, asset_id, media_type)
     number = _keep(station, asset)
     await station.acknowledged(number, within_s=_ACKNOWLEDGED_WITHIN_S)
@@ -60,6 +61,11 @@ def _admitted_asset(request: Request, station: Station) -> str:
     if not passes.admits(station.settings.pass_key, wire.bearer(request), purpose="content", subject=asset_id):
         raise refusals.unauthorized()
     return asset_id
+
+
+def _refuse_replacing(held: dict[str, Any] | None, *, team: str) -> None:
+    if held is not None and held["name"] is not None:
+        raise refusals.forbidden("Only an uploaded table can be put again; this asset stays as it is.", team=team)
 
 
 async def _received(request: Request, station: Station, asset_id: str, media_type: str) -> dict[str, Any]:

@@ -34,6 +34,12 @@ def not_held(team: str, asset_id: str) -> Failure:
     return Failure(error=f"asset {asset_id} is not at the Access Point of {team}", error_code=NOT_HELD)
 
 
+def not_run(team: str, exc: OSError) -> Failure:
+    """The machine would not run the job's process."""
+    text = f"the Access Point of {team} could not run the job: {exc.strerror or type(exc).__name__}"
+    return Failure(error=text, error_code=UNEXPECTED)
+
+
 def process_died(team: str, returncode: int) -> Failure:
     """The job's process ended without a word."""
     text = f"the job's process at {team} ended unexpectedly (exit code {returncode}); its log says more"

@@ -32,14 +32,14 @@ class Link:
         await self._client.aclose()
 
     async def deliver(self) -> None:
-        """Send reports, oldest first, for ever."""
-        while True:
+        """Send reports, oldest first, until the bell is closed."""
+        while not self._ledger.bell.closed:
             if await self._send_oldest() is None:
                 await self._ledger.bell.heard(within_s=_IDLE_S)
 
     async def delivered(self, number: int) -> None:
         """Wait until the Router has acknowledged the report."""
-        while outbox.is_waiting(self._ledger, number):
+        while not self._ledger.bell.closed and outbox.is_waiting(self._ledger, number):
             await self._ledger.bell.heard(within_s=_IDLE_S)
 
     async def follow(self, orders: Orders, *, in_touch: Callable[[], None]) -> None:

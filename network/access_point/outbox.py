@@ -11,9 +11,7 @@ from network.ledger import Ledger
 def put(db: sqlite3.Connection, kind: str, *, job_id: str | None = None, **facts: Any) -> int:
     """Leave a report within the transaction that made it true; answers its number."""
     content = msgspec.json.encode({"kind": kind, "job_id": job_id, **facts})
-    number = db.execute("INSERT INTO outbox (document) VALUES (?)", (content,)).lastrowid
-    assert number is not None
-    return number
+    return db.execute("INSERT INTO outbox (document) VALUES (?)", (content,)).lastrowid or 0
 
 
 def oldest(ledger: Ledger) -> tuple[int, bytes] | None:

@@ -7,8 +7,10 @@ import secrets
 import signal
 import sqlite3
 import sys
+from asyncio import StreamReader
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -20,7 +22,7 @@ from network.access_point.streams import IN_PROGRESS, Stream
 from network.access_point.tasks import Task, held_by_job
 
 _MAX_LINE_BYTES = 16 << 20
-_GROUP_POLL_S = 0.005
+_GROUP_POLL_S, _GROUP_POLLS = 0.005, 200
 _WORKER = (sys.executable, "-m", "network.access_point.worker")
 log = logging.getLogger(__name__)
 
@@ -45,16 +47,21 @@ class Runner:
 
     async def run(self) -> None:
         """Run the job here; its end is reported whatever it is, unless the Access Point itself stops."""
-        task = self._task()
         try:
+            task = self._task()
             self._process = process = await self._spawn(task)
             if self._killed:
                 _signal_group(process.pid)
             self._note_start()
-            await self._listen(process)
+            if process.stdout is not None:
+                await self._listen(process.stdout)
             returncode = await process.wait()
             await _group_gone(process.pid)
             self._report(returncode)
+        except OSError as exc:
+            log.exception("job could not be run", extra={"job": self.job_id})
+            self._last_words = {"verb": "failed", **asdict(failures.not_run(self._station.team, exc))}
+            self._report(-1)
         finally:
             if self._process is not None:
                 _signal_group(self._process.pid)
@@ -112,10 +119,9 @@ class Runner:
             outbox.put(db, "started", job_id=self.job_id)
         log.info("job started", extra={"job": self.job_id})
 
-    async def _listen(self, process: Process) -> None:
-        assert process.stdout is not None
+    async def _listen(self, said: StreamReader) -> None:
         try:
-            async for line in process.stdout:
+            async for line in said:
                 verb, _, content = line.rstrip(b"\n").partition(b"\t")
                 self._hear(verb, content)
         except ValueError:  # a line longer than the limit: nothing a worker of ours says
@@ -178,12 +184,12 @@ def _signal_group(group: int) -> None:
 
 
 async def _group_gone(group: int) -> None:
-    # The leader is reaped, but it may have had children; nobody rings when the last of a group is gone.
-    while True:
+    # The leader is reaped, but it may have had children; nobody rings when the last of a group is gone. Killed ones
+    # whose new parent does not reap them stay in the table for ever, though they run no more: hence the bound.
+    for _ in range(_GROUP_POLLS):
         try:
             os.killpg(group, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-        except PermissionError:  # macOS, for a group of zombies
+        except (ProcessLookupError, PermissionError):  # the latter on macOS, for a group of zombies
             return
         await asyncio.sleep(_GROUP_POLL_S)
+    log.warning("process group not reaped", extra={"group": group})

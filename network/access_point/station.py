@@ -43,7 +43,7 @@ class Station:
         """Wait until the Router has the report; it will be told later if it is out of reach for so long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while outbox.is_waiting(self.ledger, number):
+                while not self.ledger.bell.closed and outbox.is_waiting(self.ledger, number):
                     await self.ledger.bell.heard(within_s=within_s)
 
     @property

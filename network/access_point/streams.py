@@ -48,6 +48,9 @@ class Stream:
         self._append("end", msgspec.json.encode(outcome))
 
     def _append(self, kind: str, content: bytes) -> None:
+        # A process that has not been stopped yet may still speak of a job that is decided; nothing follows the end.
+        if has_ended(self._db, self._job_id):
+            return
         sql = "SELECT coalesce(max(sequence), 0) + 1 FROM lines WHERE job_id = ?"
         sequence = self._db.execute(sql, (self._job_id,)).fetchone()[0]
         member = "outcome" if kind == "end" else kind
@@ -73,8 +76,15 @@ class Reading:
 
     def ended(self) -> bool:
         """Whether the stream has its last line."""
-        sql = "SELECT 1 FROM lines WHERE job_id = ? AND kind = 'end'"
-        return self._ledger.row(sql, self._job_id) is not None
+        return has_ended(self._ledger.db, self._job_id)
+
+
+def has_ended(db: sqlite3.Connection, job_id: str) -> bool:
+    """Whether the job's stream has its last line."""
+    # The end is the last line there is: one look at the primary key, however long the stream.
+    sql = "SELECT kind FROM lines WHERE job_id = ? ORDER BY sequence DESC LIMIT 1"
+    last = db.execute(sql, (job_id,)).fetchone()
+    return last is not None and last["kind"] == "end"
 
 
 def latest_status(ledger: Ledger, job_id: str) -> Any:

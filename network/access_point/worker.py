@@ -20,7 +20,7 @@ from network.access_point.failures import Failure
 from network.access_point.party import LocalParty
 from network.access_point.post import Post
 from network.access_point.tasks import Task
-from network.protocols.party import JobFailed, Outcome
+from network.protocols.party import JobFailed, Outcome, Party
 
 
 def main() -> int:
@@ -32,7 +32,7 @@ def main() -> int:
     post = Post(task)
     party = LocalParty(task, post=post, out=out)
     try:
-        outcome = importlib.import_module(task.module).run(party)
+        outcome = _run(task.module, party)
     except JobFailed as exc:
         return _fail(party, post, Failure(error=str(exc), error_code=failures.JOB_FAILED))
     except Exception as exc:  # noqa: BLE001  # whatever a protocol raises ends its job, and only its name may leave
@@ -47,6 +47,11 @@ def _own_output() -> BinaryIO:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return out
+
+
+def _run(module: str, party: Party) -> Outcome:
+    outcome: Outcome = importlib.import_module(module).run(party)
+    return outcome
 
 
 def _die_with_all_children() -> None:

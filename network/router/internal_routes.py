@@ -67,8 +67,7 @@ async def report(request: Request) -> Response:
     """Take one report; the answer acknowledges it."""
     house = house_of(request)
     team = house.access_point(request).team
-    content = await wire.body_bytes(request, _MAX_REPORT_BYTES)
-    told = Report.model_validate_json(content)
+    told = wire.checked(Report, await wire.json_body(request, _MAX_REPORT_BYTES))
     with house.change() as db:
         reports.take(db, team, report=told)
     return wire.reply({})

@@ -68,8 +68,8 @@ def _decide(db: sqlite3.Connection, job: sqlite3.Row, report: Report) -> None:
         _finish(db, job, outcome="killed")
     elif job["market_status"] in {"starting", "running"} and report.kind != "done":
         error = report.error or "a party of the job was stopped"
-        _finish(db, job, outcome="error", error=error, error_code=report.error_code)
         lifecycle.stop_parties(db, job["id"])
+        _finish(db, job, outcome="error", error=error, error_code=report.error_code)
 
 
 def _complete(db: sqlite3.Connection, job: sqlite3.Row) -> None:

@@ -1,0 +1,50 @@
+"""Parts go away and come back: nothing is lost, and nothing hangs."""
+
+import json
+
+import pytest
+
+from tests.support.network import INTERSECTION, LONG_REGRESSION, REGRESSION, RunningNetwork, running_in
+
+FINAL = {"complete", "error", "cancelled", "killed", "denied"}
+
+
+def test_a_job_outlives_a_restart_of_the_router(running_network: RunningNetwork) -> None:
+    """Reports wait for the Router, and its epoch stays."""
+    epoch = running_network.client("globex").get("/v1/me").json()["epoch"]
+    job = running_network.run(REGRESSION)
+
+    running_network.kill_router()
+    running_network.start_router()
+
+    assert running_network.reached(job["id"], FINAL)["market_status"] == "complete"
+    assert running_network.client("globex").get("/v1/me").json()["epoch"] == epoch
+
+
+@pytest.mark.parametrize("team", ["globex", "mercy"])
+def test_a_restarted_access_point_owns_up_to_the_job_it_lost(running_network: RunningNetwork, team: str) -> None:
+    job = running_network.run(LONG_REGRESSION)
+    running_network.reached(job["id"], {"running"})
+    group = running_network.job_pid(team, job["id"])
+
+    running_network.kill_access_point(team)
+    running_network.start_access_point(team)
+
+    after = running_network.reached(job["id"], FINAL)
+    assert (after["market_status"], after["error_code"]) == ("error", 1001)
+    assert after["error"] == f"the Access Point of {team} was restarted while the job ran"
+    lines = [json.loads(line) for line in running_network.stream(job["id"])]
+    assert (lines[-2]["status"]["code"], lines[-1]["outcome"]) == (10, "error")
+    assert running_in(group) == []
+
+
+def test_a_job_waits_for_an_access_point_that_is_away(running_network: RunningNetwork) -> None:
+    job = running_network.submit(INTERSECTION)
+    running_network.stop_access_point("mercy")
+
+    running_network.accept_all(job)
+    waiting = running_network.changed(job["id"], lambda seen: any(entry["away_since"] for entry in seen["queue"]))
+    assert [entry["team"] for entry in waiting["queue"]] == ["mercy"]
+    running_network.start_access_point("mercy")
+
+    assert running_network.reached(job["id"], FINAL)["market_status"] == "complete"
