@@ -92,9 +92,23 @@ def checked(model: type[M], document: object, *, under: str = "") -> M:
         return model.model_validate_json(msgspec.json.encode(document), strict=True)
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
-        field = ".".join([under] * bool(under) + [str(part) for part in first["loc"]])
+        field = ".".join([under] * bool(under) + _written(first["loc"], document))
         allowed = _CHOICE.findall(first["ctx"]["expected"]) if first["type"] == "literal_error" else None
         raise refusals.invalid(field, f"{field or 'The body'}: {first['msg']}.", allowed=allowed) from exc
+
+
+def _written(place: tuple[int | str, ...], document: object) -> list[str]:
+    """The path as the caller wrote it: pydantic puts the members of a union that it tried into it."""
+    written: list[str] = []
+    for part in place:
+        if isinstance(document, dict) and isinstance(part, str):
+            document = document.get(part)
+        elif isinstance(document, list) and isinstance(part, int):
+            document = document[part]
+        else:
+            continue
+        written.append(str(part))
+    return written
 
 
 def canonical(document: object) -> bytes:

@@ -14,8 +14,8 @@ from app.domain.jobs import Mark
 from app.domain.network import Asset, Uploaded
 from app.domain.ports import Content
 from app.domain.reports import MessageLine, StreamAddress, StreamLine
-from app.upstream.calls import parsed
-from app.upstream.failures import reading, refusal, writing
+from app.upstream.calls import parsed, refuse_half_done
+from app.upstream.failures import UNREADABLE, reading, refusal, writing
 from app.upstream.lines import TooLong, lines_of
 from app.upstream.wire import stream_line
 
@@ -58,10 +58,10 @@ class HttpAccessPoints:
 
     async def upload(self, asset: Asset, *, media_type: str, pieces: AsyncIterator[bytes]) -> Uploaded:
         address = _address(asset)
-        url = address.url.removesuffix("/content")
         headers = {**_bearer(address), "Content-Type": media_type}
         with writing(_PEER):
-            response = await self._client.put(url, content=pieces, headers=headers, timeout=_UPLOAD_TIMEOUT_S)
+            response = await self._client.put(address.url, content=pieces, headers=headers, timeout=_UPLOAD_TIMEOUT_S)
+        refuse_half_done(response.status_code, peer=_PEER)
         if not response.is_success:
             raise refusal(response.status_code, response.content, missing=AssetNotKnown, peer=_PEER)
         return parsed(response.content, Uploaded, peer=_PEER)
@@ -83,7 +83,7 @@ class HttpAccessPoints:
             return self._unreadable(job_id, "longer than is taken", last=last)
         try:
             return stream_line(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return self._unreadable(job_id, str(error), last=last)
 
     def _unreadable(self, job_id: UUID, why: str, *, last: Mark | None) -> StreamLine:

@@ -50,9 +50,8 @@ async def get(request: Request) -> Response:
 
 
 ROUTES = [
-    Route(path, endpoint, methods=[method])
-    for path in ("/v1/assets/{id}", "/v1/assets/{id}/content")
-    for method, endpoint in (("PUT", put), ("GET", get))
+    Route("/v1/assets/{id}", put, methods=["PUT"]),
+    Route("/v1/assets/{id}", get, methods=["GET"]),
 ]
 
 

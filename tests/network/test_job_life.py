@@ -122,6 +122,6 @@ def test_a_stream_token_opens_one_job_only(running_network: RunningNetwork) -> N
 def _content(network: RunningNetwork, asset_id: str, *, accept: str) -> bytes:
     door = network.client("globex").get(f"/v1/assets/{asset_id}").json()["content"]
     headers = {"Authorization": f"Bearer {door['token']}", "Accept": accept}
-    answer = httpx.get(f"{door['url']}/content", headers=headers)
+    answer = httpx.get(door["url"], headers=headers)
     assert answer.status_code == 200, answer.text
     return answer.content
