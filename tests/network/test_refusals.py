@@ -17,7 +17,7 @@ BAD_JOBS: list[tuple[dict[str, Any], str]] = [
     ({"dataset": ["globex/patients"]}, "dataset"),
     ({"preprocessor": [{"all_columns": True}] * 3}, "preprocessor"),
     ({"preprocessor": [{"all_columns": True}, {"colour": "red"}]}, "preprocessor.1"),
-    ({"params": {"match_column": 7}}, "params.match_column.constrained-str"),
+    ({"params": {"match_column": 7}}, "params.match_column"),
     ({"params": {"colour": "red"}}, "params.colour"),
     ({"labels": {"a": 1}}, "labels.a"),
     ({"surprise": 1}, "surprise"),
