@@ -1,7 +1,6 @@
 """The command line: serve · demo · migrate."""
 
 import asyncio
-import logging
 import sys
 from typing import Annotated
 
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 
 from app.demo import DemoFailed, run_demo
 from app.domain.errors import GatewayError
+from app.logs import log_to_stderr
 from app.serving import serve as serve_until_told
 from app.settings import Settings
 from app.store.engine import migrate as migrate_database
@@ -46,7 +46,7 @@ def migrate() -> None:
 
 def main() -> None:
     """The program `gateway`."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     try:
         cli()
     except KeyboardInterrupt:
@@ -62,7 +62,9 @@ def _settings() -> Settings:
     except ValidationError as error:
         for one in error.errors():
             where = ".".join(f"GATEWAY_{part}".upper() for part in one["loc"])
-            typer.echo(f"gateway: {where}{': ' if where else ''}{one['msg'].removeprefix('Value error, ')}", err=True)
+            what = Settings.model_fields[str(one["loc"][0])].description if one["loc"] else None
+            told = f"{where} ({what}): {one['msg']}" if what else one["msg"].removeprefix("Value error, ")
+            typer.echo(f"gateway: {told}", err=True)
         raise typer.Exit(2) from error
 
 

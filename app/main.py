@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from app.api import assets, events, health, jobs, permissions, results
 from app.api.middleware import BodyLimit, RequestIds
-from app.api.problems import handle_problems
+from app.api.problems import ANY_PROBLEM, handle_problems
 from app.api.rooms import Rooms
 from app.services.assets import Assets
 from app.services.backoff import Backoff
@@ -41,7 +41,9 @@ def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
             app.state.rooms = rooms
             yield
 
-    app = FastAPI(title="tripleblind-gateway", version="0.1.0", summary=_SUMMARY, lifespan=lifespan)
+    app = FastAPI(
+        title="tripleblind-gateway", version="0.1.0", summary=_SUMMARY, lifespan=lifespan, responses=ANY_PROBLEM
+    )
     for room in (jobs, results, events, permissions, assets, health):
         app.include_router(room.router)
     handle_problems(app)
@@ -50,6 +52,8 @@ def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
     return app
 
 
+# There is one Router and one reader of its changes: trying it often is cheap, and everybody waits for it.
+_SLOWEST_REDIAL_S = 2.0
 _SUMMARY = "REST and Server-Sent Events in front of a Router that coordinates jobs amongst Access Points"
 
 
@@ -81,7 +85,13 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
         followers = await open_.enter_async_context(open_followers(history, follower=follower))
         hub.also_tell(followers.notice)
         await followers.resume()
-        changes = Changes(router, history=history, observer=observer, contact=contact, backoff=backoff)
+        changes = Changes(
+            router,
+            history=history,
+            observer=observer,
+            contact=contact,
+            backoff=Backoff(first_s=settings.redial_first_s, slowest_s=_SLOWEST_REDIAL_S),
+        )
         open_.push_async_callback(_ended, asyncio.create_task(changes.run(), name="changes"))
         open_.callback(hub.close)
         job_service = Jobs(

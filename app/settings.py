@@ -11,19 +11,21 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Built once, frozen, and passed on as plain values; below `main` nobody sees it."""
 
-    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="Address to bind; loopback addresses only")
     port: int = Field(8080, ge=0, le=65535, description="Port to bind; 0 picks a free one")
     data_dir: Path = Field(Path("data"), description="Folder for the database and the carried network's files")
     database_url: str | None = Field(
-        None, description="SQLAlchemy address; by default a SQLite file in the data folder"
+        None,
+        pattern=r"^sqlite\+aiosqlite:///.+",
+        description="sqlite+aiosqlite:///FILE; by default gateway.db in the data folder",
     )
     router: Literal["network", "http"] | None = Field(
         None,
         description="network: the one we carry; http: the one at the address. By default http if an address is set",
     )
-    router_url: str | None = Field(None, description="Address of the Router")
+    router_url: str | None = Field(None, pattern=r"^https?://[^/]+", description="Address of the Router")
     router_token: str | None = Field(None, description="Token of a user of this gateway's team", repr=False)
     auth: Literal["none"] = Field("none", description="none: whoever reaches the loopback address may do everything")
     call_timeout_s: float = Field(10.0, gt=0, description="Longest wait for the Router's answer to a call")

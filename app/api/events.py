@@ -11,7 +11,7 @@ from sse_starlette import EventSourceResponse
 
 from app.api.frames import Frames, NdjsonFrames, SseFrames, of_all, of_job
 from app.api.rooms import Rooms, RoomsDep
-from app.api.schemas import job_view
+from app.api.schemas import LARGEST_ID, job_view
 from app.domain.errors import Invalid
 from app.domain.events import Event
 
@@ -20,13 +20,13 @@ router = APIRouter(tags=["events"])
 _HEADERS = {"Cache-Control": "no-cache, no-transform"}
 _DRAIN_S = 5.0
 _RETRY_MS = (1_000, 3_000)
-_LARGEST_ID = 2**63 - 1
+_DIGITS = 20  # more than the largest id has: a longer number is ahead of the log, however it goes on
 _STREAM = {
     "description": "Server-Sent Events, or newline-delimited JSON when that is accepted",
     "content": {"text/event-stream": {}, "application/x-ndjson": {}},
 }
 
-After = Annotated[int | None, Query(ge=0, le=_LARGEST_ID, description="Go on after this event; the header wins")]
+After = Annotated[int | None, Query(ge=0, le=LARGEST_ID, description="Go on after this event; the header wins")]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="Go on after this event")]
 Accept = Annotated[str, Header(include_in_schema=False)]
 
@@ -67,7 +67,7 @@ async def _position(rooms: Rooms, after: int | None, last_event_id: str | None, 
     if last_event_id is None:
         wanted = otherwise if after is None else after
     elif last_event_id.isascii() and last_event_id.isdecimal():
-        wanted = int(last_event_id)
+        wanted = int(last_event_id[:_DIGITS])
     else:
         raise Invalid("Last-Event-ID is the id of an event of this stream: a whole number.", field="Last-Event-ID")
     return min(wanted, await rooms.history.head())

@@ -1,9 +1,10 @@
 """Whether the gateway lives and whether it can be used."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from app.api.rooms import RoomsDep
+from app.api.schemas import Health
 from app.domain.errors import Unreachable
 
 router = APIRouter(tags=["health"])
@@ -28,16 +29,16 @@ async def front() -> HTMLResponse:
     return HTMLResponse(_PAGE)
 
 
-@router.get("/livez", operation_id="livez", status_code=204)
-async def livez() -> Response:
+@router.get("/livez", operation_id="livez")
+async def livez() -> Health:
     """The process answers."""
-    return Response(status_code=204)
+    return Health(status="alive")
 
 
-@router.get("/readyz", operation_id="readyz", status_code=204)
-async def readyz(rooms: RoomsDep) -> Response:
+@router.get("/readyz", operation_id="readyz")
+async def readyz(rooms: RoomsDep) -> Health:
     """Reads can be answered: the Router was in touch once, and the history can be read."""
     if rooms.contact.observed_at is None:
         raise Unreachable("The Router has not been in touch yet.")
     await rooms.history.head()
-    return Response(status_code=204)
+    return Health(status="ready")

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body, Query, Response
 
 from app.api.rooms import RoomsDep
 from app.api.schemas import (
+    LARGEST_ID,
     Cancelled,
     EventView,
     FindQuery,
@@ -102,7 +103,7 @@ async def statuses(job_id: UUID, rooms: RoomsDep) -> Statuses:
 async def history(
     job_id: UUID,
     rooms: RoomsDep,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> HistoryPage:
     """Everything that was heard of a job, in order, with who said it and when it reached us."""

@@ -1,12 +1,15 @@
 """Every error as application/problem+json (RFC 9457), whichever door it comes through. Only here do errors have numbers."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from app.domain.errors import (
@@ -52,6 +55,28 @@ _CODES_OF_STATUS = {
     405: "method-not-allowed",
     413: "too-large",
     415: "unsupported-media-type",
+}
+
+
+class Problem(BaseModel):
+    """What went wrong; further members hold its facts."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+
+
+ANY_PROBLEM: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "Any problem (RFC 9457); `code` says which",
+        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+    }
 }
 
 
@@ -114,12 +139,20 @@ async def _validation_error(request: Request, error: Exception) -> Response:
 async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  (registered for it)
     code = _CODES_OF_STATUS.get(error.status_code, "http-error")
-    detail = error.detail
+    detail, headers = error.detail, error.headers
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail = "There is nothing at this path; /docs shows what there is."
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"This path does not take {request.method}; it takes {(error.headers or {}).get('Allow', 'others')}."
-    return problem(request, error.status_code, code=code, detail=detail, headers=error.headers)
+        headers = {"Allow": ", ".join(_methods(request)) or (headers or {}).get("Allow", "")}
+        detail = f"This path does not take {request.method}; it takes {headers['Allow']}."
+    return problem(request, error.status_code, code=code, detail=detail, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Every method of the path; the framework names those of one route alone. Empty for what is no part of the API."""
+    app: FastAPI = request.app
+    path = getattr(request.scope.get("route"), "path_format", "")
+    return sorted(method.upper() for method in app.openapi()["paths"].get(path, {}))
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
@@ -132,10 +165,12 @@ def _named(error: Mapping[str, object]) -> dict[str, object]:
     loc = error["loc"]
     parts: Sequence[object] = loc if isinstance(loc, list | tuple) else [loc]
     field = ".".join(str(part) for part in parts[1:] if part not in _UNION_MEMBERS) or str(parts[0])
+    field = field.encode(errors="replace").decode()  # a key that is no text would break the answer, too
     context = error.get("ctx")
     expected = context.get("expected") if isinstance(context, Mapping) else None
     named: dict[str, object] = {"field": field, "detail": error["msg"]}
-    return named if expected is None else {**named, "allowed": expected}
+    # pydantic tells a closed set as a sentence: 'a', 'b' or 'c'.
+    return named if expected is None else {**named, "allowed": re.findall(r"'([^']*)'", str(expected))}
 
 
 # pydantic puts the tried member of a union into the path; the caller never wrote it.

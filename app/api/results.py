@@ -15,7 +15,7 @@ from app.domain.ports import Content
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/result", tags=["results"])
 
-TABLE_FORMS = ("application/json", "text/csv")
+TABLE_FORMS = ("application/json", "text/csv", "application/vnd.apache.parquet")
 _TABLE = {"content": {form: {} for form in TABLE_FORMS}, "description": "The table"}
 _BYTES = {"content": {"application/octet-stream": {}}, "description": "The asset as it is stored"}
 
@@ -31,7 +31,7 @@ async def result(job_id: UUID, rooms: RoomsDep) -> ResultView:
 async def table(
     job_id: UUID, rooms: RoomsDep, accept: Annotated[str, Header(include_in_schema=False)] = "*/*"
 ) -> Response:
-    """The table a job made: JSON, or CSV by Accept. The Access Point writes it, the gateway passes the bytes on."""
+    """The table a job made: JSON, or CSV or Parquet by Accept. The Access Point writes it, the gateway passes the bytes on."""
     return await _passed_on(rooms.results.table(job_id, media_type=_form(accept)))
 
 

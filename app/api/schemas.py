@@ -5,16 +5,19 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from app.domain.events import Event
 from app.domain.jobs import Job, NewJob
+from app.domain.messages import is_readable
 from app.domain.network import AccessRequest, Asset, Operation
 from app.domain.phases import BUCKETS, Bucket, Phase
 from app.domain.ports import JobFilter
 from app.domain.statuses import JobStatus
 from app.domain.why import message, why
 from app.services.contact import Contact
+
+LARGEST_ID = 2**63 - 1  # of an event
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Kind = Literal["table", "model"]
@@ -38,6 +41,15 @@ class JobToCreate(_Strict):
     )
     params: dict[str, JsonValue] = Field(default_factory=dict, description="As the operation's JSON Schema says")
     labels: dict[str, str] = Field(default_factory=dict, description="Kept and returned, never interpreted")
+
+    @field_validator("params", "preprocessor")
+    @classmethod
+    def _can_be_sent(cls, value: JsonValue) -> JsonValue:
+        try:
+            msgspec.json.encode(value)
+        except UnicodeEncodeError as error:
+            raise ValueError("A text holds half of a surrogate pair, which is no character") from error
+        return value
 
     def value(self) -> NewJob:
         """As we say it."""
@@ -202,7 +214,7 @@ class EventView(BaseModel):
             when=event.when,
             received=event.received,
             late=event.late,
-            data=msgspec.json.decode(event.data),
+            data=_readable(event.data),
         )
 
 
@@ -284,6 +296,12 @@ class AccessRequestList(BaseModel):
     items: list[AccessRequestView]
 
 
+class Health(BaseModel):
+    """The gateway is well."""
+
+    status: Literal["alive", "ready"]
+
+
 def job_view(job: Job) -> JobView:
     """The job as it is shown."""
     return JobView.model_validate(_job_fields(job))
@@ -324,6 +342,11 @@ def _job_fields(job: Job) -> dict[str, object]:
         "why": None if reason is None else _plain(reason),
         "message": message(job),
     }
+
+
+def _readable(text: str) -> Any:
+    """The JSON; as text where it is more than every reader can hold."""
+    return msgspec.json.decode(text) if is_readable(text) else text
 
 
 def _plain(value: object) -> Any:

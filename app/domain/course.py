@@ -100,7 +100,7 @@ def _after(told: Told, report: JobReport) -> Told:
     to = OF_MARKET_STATUS.get(report.market_status, job.phase)
     was = told.job.phase
     if to is was:
-        moved = _said_again(told.job, job)
+        moved = _said_again(told.job, job, changed=report.changed)
     elif to.is_final and not was.is_final:
         moved = _hold(job, to, report)
     elif may_move(was, to) or (is_requeued(told.job.market_status, report.market_status) and not was.is_final):
@@ -131,12 +131,17 @@ def _facts(job: Job, report: JobReport) -> Job:
     )
 
 
-def _said_again(was: Job, job: Job) -> Told:
-    """The phase stays; who must still grant what may have changed."""
-    if was.waiting_on == job.waiting_on or job.phase is not Phase.WAITING_ON_PERMISSION:
+def _said_again(was: Job, job: Job, *, changed: datetime) -> Told:
+    """The phase stays; whom it waits for may have changed. A mere move up in a queue is not told."""
+    if _waits_for(was) == _waits_for(job):
         return Told(job=job)
-    latest = max((one.since for one in job.waiting_on), default=job.created)
-    return Told(job=job, events=(_phase(job, previous=job.phase, when=latest, source=Source.ROUTER),))
+    return Told(job=job, events=(_phase(job, previous=job.phase, when=changed, source=Source.ROUTER),))
+
+
+def _waits_for(job: Job) -> object:
+    if job.phase is Phase.WAITING_ON_PERMISSION:
+        return job.waiting_on
+    return [(place.team, place.away_since) for place in job.queue] if job.phase is Phase.WAITING_ON_QUEUE else None
 
 
 def _hold(job: Job, to: Phase, report: JobReport) -> Told:
@@ -245,8 +250,4 @@ def _upstream(job: Job, state: str, since: datetime) -> NewEvent:
 
 def _when(report: JobReport, to: Phase) -> datetime:
     """When the Router says this happened."""
-    if to.is_final:
-        return report.finished or report.created
-    if to in (Phase.STARTING, Phase.IN_PROGRESS, Phase.STOPPING):
-        return report.started or report.created
-    return report.submitted or report.created
+    return (report.finished if to.is_final else None) or report.changed

@@ -133,9 +133,7 @@ class TooLarge(GatewayError):
 
 
 class Upstream(GatewayError):
-    """The Router or an Access Point did not do its part."""
-
-    code = "router-unreachable"
+    """The Router or an Access Point did not do its part; never raised itself."""
 
 
 class Unreachable(Upstream):

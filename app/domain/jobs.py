@@ -1,12 +1,16 @@
 """What is known of a job."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
 from app.domain.codes import JobCode
 from app.domain.phases import WITHOUT_CODE, Phase
+
+# A time without its zone is refused where it is read.
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +26,7 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
     asset_id: UUID
     asset: str
     team: str
-    since: datetime
+    since: Moment
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,8 +35,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     team: str
     place: int
     of: int
-    since: datetime
-    away_since: datetime | None
+    since: Moment
+    away_since: Moment | None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

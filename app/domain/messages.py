@@ -1,9 +1,13 @@
 """What an Access Point streams while a job runs. Passed through unchanged; only its kind is looked at."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 METRICS = "Metrics"
 STARTING = '"starting"'
+
+_DEEPEST = 100
 
 
 class _Typed(msgspec.Struct):
@@ -24,6 +28,25 @@ def is_metrics(text: str) -> bool:
     if not text.startswith("{"):
         return False
     try:
-        return msgspec.json.decode(text, type=_Typed).type_.endswith(METRICS)
-    except msgspec.ValidationError:  # a __type that is no text: an unknown kind of message
+        return msgspec.json.decode(text, type=_Typed).type_.endswith(METRICS) and is_readable(text)
+    except (msgspec.DecodeError, RecursionError):  # a __type that is no text: an unknown kind of message
         return False
+
+
+def is_readable(text: str) -> bool:
+    """Whether any JSON reader can hold it: not so a number out of range, half a surrogate, or nesting without end."""
+    try:
+        values = [msgspec.json.decode(text)]
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    for _ in range(_DEEPEST):
+        values = [inner for value in values for inner in _within(value)]
+        if not values:
+            return True
+    return False
+
+
+def _within(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

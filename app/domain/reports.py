@@ -1,11 +1,10 @@
 """What is heard from outside, parsed: the Router's word on a job, and the lines of an Access Point's status stream."""
 
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from app.domain.jobs import Job, Mark, Owner, Permission, Place, Result
+from app.domain.jobs import Job, Mark, Moment, Owner, Permission, Place, Result
 from app.domain.phases import Phase
 
 
@@ -17,7 +16,7 @@ class StreamAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What the Router says of a job: the document after the change `sequence` of its storage `epoch`."""
+    """What the Router says of a job: the document after the change `sequence` of its storage `epoch`, made at `changed`."""
 
     epoch: str
     sequence: int
@@ -30,10 +29,11 @@ class JobReport(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str]
     owner: Owner
     market_status: str
-    created: datetime
-    submitted: datetime | None
-    started: datetime | None
-    finished: datetime | None
+    changed: Moment
+    created: Moment
+    submitted: Moment | None
+    started: Moment | None
+    finished: Moment | None
     waiting_on: tuple[Permission, ...]
     queue: tuple[Place, ...]
     reason: str | None
@@ -61,7 +61,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     code: int
     status: str
-    when: datetime
+    when: Moment
     communications: int
     error: str
     error_code: int | None
@@ -72,7 +72,7 @@ class StatusLine(msgspec.Struct, frozen=True, kw_only=True):
     """A new status."""
 
     mark: Mark
-    when: datetime
+    when: Moment
     status: Status
 
 
@@ -80,7 +80,7 @@ class MessageLine(msgspec.Struct, frozen=True, kw_only=True):
     """A message: `text` is the Access Point's JSON, unchanged, in one line."""
 
     mark: Mark
-    when: datetime
+    when: Moment
     text: str
 
 
@@ -88,7 +88,7 @@ class EndLine(msgspec.Struct, frozen=True, kw_only=True):
     """The marker after the last message."""
 
     mark: Mark
-    when: datetime
+    when: Moment
 
 
 StreamLine = StatusLine | MessageLine | EndLine

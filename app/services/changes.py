@@ -33,13 +33,18 @@ class Changes:
             try:
                 await self._listen()
             except GatewayError as error:
-                log.warning("router out of touch", extra={"why": f"{type(error).__name__}: {error}"})
+                self._note(error)
             except Exception:
                 # A line that breaks a rule nobody foresaw must not end the listening for good.
                 log.exception("changes failed")
             self._contact.lost()
             self._failures += 1
             await asyncio.sleep(self._backoff.pause_s(self._failures))
+
+    def _note(self, error: GatewayError) -> None:
+        """The first failure in a row is news; that it goes on is not."""
+        level = logging.INFO if self._failures else logging.WARNING
+        log.log(level, "router out of touch", extra={"why": f"{type(error).__name__}: {error}"})
 
     async def _listen(self) -> None:
         await self._contact.me()

@@ -45,17 +45,24 @@ class Follower:
             except GatewayError as error:
                 log.info("stream interrupted", extra={"job": str(self._job_id), "why": type(error).__name__})
                 job = await self._after_failure(job)
+            except Exception:
+                # A line that breaks a rule nobody foresaw must not leave the job without an end.
+                log.exception("stream failed", extra={"job": str(self._job_id)})
+                job = await self._after_failure(job)
 
     async def _read(self, job: Job) -> Job:
         address = await self._where()
         async with self._access_points.lines(self._job_id, address, after=job.stream) as lines:
-            job = await self._observer.upstream_back(self._job_id)
             async for line in lines:
-                self._failures = 0
-                job = await self._hear(job, line)
+                job = await self._hear(await self._in_touch(job), line)
                 if job.stream_ended or job.is_over:
                     return job
         raise Unreachable("The status stream stopped before its end.")
+
+    async def _in_touch(self, job: Job) -> Job:
+        """A stream is back with its first line; one that opens and breaks off says nothing."""
+        self._failures = 0
+        return job if job.upstream_lost_since is None else await self._observer.upstream_back(self._job_id)
 
     async def _hear(self, job: Job, line: StreamLine | None) -> Job:
         if line is not None:
@@ -79,7 +86,7 @@ class Follower:
     async def _after_failure(self, job: Job) -> Job:
         self._failures += 1
         try:
-            if self._failures == self._backoff.tries:
+            if self._failures >= self._backoff.tries:
                 job = await self._observer.upstream_lost(self._job_id)
             job = await self._without_news(job)
         except StoreAway as error:

@@ -23,6 +23,7 @@ class Followers:
         self._tasks = tasks
         self._running: dict[UUID, asyncio.Task[None]] = {}
         self._again: set[UUID] = set()
+        self._closed = False
 
     async def resume(self) -> None:
         """Take up every job that is not over."""
@@ -37,10 +38,13 @@ class Followers:
 
     def close(self) -> None:
         """End every follower; the next start takes them up again."""
+        self._closed = True
         for task in self._running.values():
             task.cancel()
 
     def _ensure(self, job_id: UUID) -> None:
+        if self._closed:
+            return  # what was being written still comes in; a follower begun now would have nobody to end it
         if job_id in self._running:
             self._again.add(job_id)
             return

@@ -42,6 +42,7 @@ class Jobs:
     async def create(self, new: NewJob) -> Job:
         """Create a job. When the Router's answer is lost the job is looked up before anything is said to be unknown."""
         client_ref = str(uuid4())
+        await self._contact.me()  # known before anything is sent, so that noting the answer needs nobody any more
         try:
             report = await self._router.create(new, client_ref=client_ref)
         except Unanswered as unknown:
@@ -59,10 +60,12 @@ class Jobs:
 
     async def submit(self, job_id: UUID) -> Job:
         """Begin execution."""
+        await self._contact.me()
         return await self._observer.hear_router(await self._router.submit(job_id))
 
     async def cancel(self, job_id: UUID, *, reason: str | None) -> Job:
         """Cancel a pending job. Raises NotNow, naming kill, when it has begun calculation."""
+        await self._contact.me()
         job = await self._observer.hear_router(await self._router.cancel(job_id, reason=reason))
         return await self._until_over(job)
 
@@ -71,6 +74,7 @@ class Jobs:
 
         Passed on even when our own history cannot be written. Raises JobFinished when the job came to its end first.
         """
+        await self._contact.me()
         report = await self._router.kill(job_id, reason=reason)
         try:
             job = await self._until_over(await self._observer.hear_router(report))
@@ -84,12 +88,7 @@ class Jobs:
     async def job(self, job_id: UUID) -> Job:
         """What is known of a job; asks the Router about one never heard of."""
         job = await self._history.job(job_id)
-        if job is not None:
-            return job
-        try:
-            return await self._observer.hear_router(await self._router.job(job_id))
-        except Upstream as away:
-            raise JobNotKnown("No such job is known here, and the Router cannot be asked now.") from away
+        return job or await self._observer.hear_router(await self._router.job(job_id))
 
     async def find(self, wanted: JobFilter) -> Job:
         """The one job that fits. Raises JobNotKnown for none, Ambiguous with the ids for several."""
@@ -111,6 +110,7 @@ class Jobs:
         except Upstream:
             report = None
         if report is None:
+            unknown.facts["client_ref"] = client_ref
             raise unknown
         return report
 

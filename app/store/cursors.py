@@ -3,18 +3,22 @@
 import base64
 import binascii
 import zlib
+from typing import Annotated
 
 import msgspec
 
 from app.domain.errors import Invalid
 from app.domain.ports import JobFilter
 
+# What a column of whole numbers holds; beyond it the database would not take the question.
+_Stored = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
     """The last row of a page, and which query it was a page of."""
 
-    created_us: int
-    key: int
+    created_us: _Stored
+    key: _Stored
     query: int
 
 

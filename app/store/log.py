@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain.errors import StoreAway
@@ -70,15 +70,23 @@ class Writer:
         before = self._last
         try:
             events = await self._commit(batch)
-        except SQLAlchemyError as error:
+        except Exception as error:  # noqa: BLE001  (whatever is wrong with one entry, the writing goes on)
             self._last = before  # nobody has seen these numbers
             await self._roll_back()
-            _fail(batch, error)
+            await self._make_out(batch, error)
         else:
             self._tell(events)
             for entry in batch:
                 if not entry.done.done():
                     entry.done.set_result(None)
+
+    async def _make_out(self, batch: Sequence[_Entry], error: Exception) -> None:
+        """Where the database is well, one entry is guilty: only that one fails."""
+        if len(batch) == 1 or isinstance(error, OperationalError):
+            _fail(batch, error)
+            return
+        for entry in batch:
+            await self._write([entry])
 
     async def _commit(self, batch: Sequence[_Entry]) -> list[Event]:
         await self._connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -133,7 +141,7 @@ class Writer:
             return  # the failure had ended the transaction already
 
 
-def _fail(batch: Sequence[_Entry], error: SQLAlchemyError) -> None:
+def _fail(batch: Sequence[_Entry], error: Exception) -> None:
     for entry in batch:
         if not entry.done.done():
             away = StoreAway("The history cannot be written at the moment; try again later.")

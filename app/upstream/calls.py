@@ -7,12 +7,11 @@ import httpx
 import msgspec
 
 from app.domain.errors import Garbled, NotKnown, Unanswered
-from app.upstream.failures import reading, refusal, writing
+from app.upstream.failures import UNREADABLE, reading, refusal, writing
 
 T = TypeVar("T")
 
-_MAX_ANSWER_BYTES = 16 * 1024 * 1024
-_SERVER_ERROR = 500
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 
 class Calls:
@@ -41,10 +40,7 @@ class Calls:
         """POST JSON once, never again, parsed as `kind`."""
         with writing(self._peer):
             status, answer = await self._ask("POST", path, content=msgspec.json.encode(body or {}))
-        if status >= _SERVER_ERROR and status != httpx.codes.NOT_IMPLEMENTED:
-            raise Unanswered(
-                f"{self._peer} failed ({status}): whether the request had an effect is unknown.", upstream_status=status
-            )
+        refuse_half_done(status, peer=self._peer)
         return self._parsed(status, answer, kind, missing=missing)
 
     async def _ask(
@@ -72,14 +68,21 @@ def parsed(body: bytes, kind: type[T], *, peer: str) -> T:
     """The answer as a value. Raises Garbled, naming the field that is wrong."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise Garbled(f"{peer} answered in a way that cannot be read: {error}") from error
+
+
+def refuse_half_done(status: int, *, peer: str) -> None:
+    """A peer that failed while it changed something may have changed it."""
+    if httpx.codes.is_server_error(status) and status != httpx.codes.NOT_IMPLEMENTED:
+        detail = f"{peer} failed ({status}): whether the request had an effect is unknown."
+        raise Unanswered(detail, upstream_status=status)
 
 
 async def _bounded(response: httpx.Response, peer: str) -> bytes:
     body = bytearray()
     async for piece in response.aiter_bytes():
         body += piece
-        if len(body) > _MAX_ANSWER_BYTES:
-            raise Garbled(f"{peer} answered with more than {_MAX_ANSWER_BYTES} bytes.")
+        if len(body) > MAX_ANSWER_BYTES:
+            raise Garbled(f"{peer} answered with more than {MAX_ANSWER_BYTES} bytes.")
     return bytes(body)

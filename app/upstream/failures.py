@@ -59,6 +59,10 @@ _REFUSALS: dict[str, type[GatewayError]] = {
 }
 
 
+# What decoding raises for bytes that are not what they should be; nesting without end is the third.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
 class _Refusal(msgspec.Struct):
     code: str
     detail: str
@@ -81,6 +85,8 @@ def reading(peer: str) -> Iterator[None]:
     except httpx.HTTPError as error:
         kind = Garbled if ON_A_WRITE.get(type(error)) is Garbled else Unreachable
         raise _told(kind, peer) from error
+    except httpx.InvalidURL as error:
+        raise Garbled(f"{peer} has an address that cannot be read: {error}") from error
 
 
 @contextmanager
@@ -90,6 +96,8 @@ def writing(peer: str) -> Iterator[None]:
         yield
     except httpx.HTTPError as error:
         raise _told(ON_A_WRITE.get(type(error), Unanswered), peer) from error
+    except httpx.InvalidURL as error:
+        raise Garbled(f"{peer} has an address that cannot be read: {error}") from error
 
 
 def refusal(status: int, body: bytes, *, missing: type[NotKnown], peer: str) -> GatewayError:
@@ -98,7 +106,7 @@ def refusal(status: int, body: bytes, *, missing: type[NotKnown], peer: str) -> 
         return Rejected(f"{peer} does not accept the gateway's token; check GATEWAY_ROUTER_TOKEN.")
     try:
         said = msgspec.json.decode(body, type=_Answer).error
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return Garbled(f"{peer} answered {status} without saying why.", upstream_status=status)
     if status == httpx.codes.NOT_FOUND:
         return missing(said.detail)

@@ -14,17 +14,17 @@ class TooLong:
 TOO_LONG = TooLong()
 
 
-async def lines_of(response: httpx.Response) -> AsyncIterator[bytes | TooLong]:
+async def lines_of(response: httpx.Response, *, longest: int = MAX_LINE_BYTES) -> AsyncIterator[bytes | TooLong]:
     """The lines, split on the newline byte alone: other line separators may stand inside JSON text."""
     held = bytearray()
     overflown = False
     async for piece in response.aiter_bytes():
         *whole, rest = piece.split(b"\n")
         for end in whole:
-            yield TOO_LONG if overflown or len(held) + len(end) > MAX_LINE_BYTES else bytes(held + end)
+            yield TOO_LONG if overflown or len(held) + len(end) > longest else bytes(held + end)
             held.clear()
             overflown = False
         held += rest
-        if len(held) > MAX_LINE_BYTES:
+        if len(held) > longest:
             overflown = True
             held.clear()

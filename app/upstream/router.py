@@ -10,7 +10,7 @@ from app.domain.errors import AssetNotKnown, JobNotKnown, RequestNotKnown
 from app.domain.jobs import Mark, NewJob
 from app.domain.network import AccessRequest, Asset, Operation
 from app.domain.reports import Change, JobReport, Me
-from app.upstream.calls import Calls, parsed
+from app.upstream.calls import MAX_ANSWER_BYTES, Calls, parsed
 from app.upstream.failures import reading, refusal
 from app.upstream.lines import TooLong, lines_of
 from app.upstream.wire import AccessRequests, Assets, ChangeLine, Items, JobAnswer, Operations, create_body
@@ -86,7 +86,8 @@ class HttpRouter:
 
 
 async def _changes(response: httpx.Response) -> AsyncIterator[Change]:
-    async for line in lines_of(response):
+    # A job document that a call can bring, a change can bring too; one over the limit would be met again for ever.
+    async for line in lines_of(response, longest=MAX_ANSWER_BYTES):
         if isinstance(line, TooLong) or line:
             yield parsed(b"" if isinstance(line, TooLong) else line, ChangeLine, peer=_PEER).value()
 

@@ -1,10 +1,8 @@
 """How the Router and the Access Points spell what they say, where that differs from our words."""
 
-from datetime import datetime
-
 import msgspec
 
-from app.domain.jobs import Mark, NewJob
+from app.domain.jobs import Mark, Moment, NewJob
 from app.domain.messages import one_line
 from app.domain.network import AccessRequest, Asset, Operation
 from app.domain.reports import Change, EndLine, JobReport, MessageLine, Status, StatusLine, StreamLine
@@ -55,7 +53,7 @@ class ChangeLine(msgspec.Struct):
 class _Line(msgspec.Struct, tag_field="kind"):
     epoch: str
     sequence: int
-    when: datetime
+    when: Moment
 
     @property
     def mark(self) -> Mark:

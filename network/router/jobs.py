@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from network import refusals
+from network.clock import now
 
 FINAL = frozenset({"complete", "error", "cancelled", "killed", "denied"})
 WAITING = frozenset({"created", "perm", "queue"})
@@ -44,7 +45,8 @@ def move(db: sqlite3.Connection, job_id: str, *, before: Collection[str], after:
 
 def note(db: sqlite3.Connection, job_id: str) -> None:
     """Append the job as it is now to the changes."""
-    sequence = db.execute("INSERT INTO changes (job_id, document) VALUES (?, '')", (job_id,)).lastrowid
+    sql = "INSERT INTO changes (job_id, changed, document) VALUES (?, ?, '')"
+    sequence = db.execute(sql, (job_id, now())).lastrowid
     snapshot = msgspec.json.encode(document(db, find(db, job_id)))
     db.execute("UPDATE changes SET document = ? WHERE sequence = ?", (snapshot, sequence))
 
@@ -70,9 +72,9 @@ def document(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
 
 
 def _place(db: sqlite3.Connection, job_id: str) -> dict[str, object]:
-    """Which change this document is, so that of two the newer can be told."""
-    sql = """SELECT value AS epoch, (SELECT max(sequence) FROM changes WHERE job_id = ?) AS sequence
-             FROM facts WHERE name = 'epoch'"""
+    """Which change this document is and when it was made, so that of two the newer can be told."""
+    sql = """SELECT value AS epoch, sequence, changed FROM changes JOIN facts ON name = 'epoch'
+             WHERE job_id = ? ORDER BY sequence DESC LIMIT 1"""
     return dict(db.execute(sql, (job_id,)).fetchone())
 
 

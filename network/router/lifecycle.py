@@ -20,6 +20,8 @@ def submit(db: sqlite3.Connection, job: sqlite3.Row) -> None:
     requests.ask(db, job["id"], assets=foreign if job["market_status"] == "created" else [])
     queued = None if foreign else at
     if not jobs.move(db, job["id"], before={"created"}, after=after, submitted=at, queued=queued):
+        if job["submitted"] is None:
+            raise _finished(job)
         detail = "This job was submitted before; read it to see where it stands."
         raise Refusal(409, "job-already-submitted", detail, market_status=job["market_status"])
     orders.give(db, job["team"], kind="submit", job_id=job["id"], missing=bool(foreign))
@@ -104,5 +106,5 @@ def _used(db: sqlite3.Connection, job: sqlite3.Row) -> list[sqlite3.Row]:
 
 
 def _finished(job: sqlite3.Row) -> Refusal:
-    detail = f"The job is {job['market_status']}; nothing is left to stop."
+    detail = f"The job is {job['market_status']}; nothing more can be done with it."
     return Refusal(409, "job-finished", detail, market_status=job["market_status"])

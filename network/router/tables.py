@@ -78,6 +78,7 @@ CREATE INDEX IF NOT EXISTS requests_of_jobs ON requests (job_id);
 CREATE TABLE IF NOT EXISTS changes (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     job_id TEXT NOT NULL,
+    changed TEXT NOT NULL,
     document BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS changes_of_jobs ON changes (job_id, sequence);

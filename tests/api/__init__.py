@@ -1,0 +1,1 @@
+"""Tests through the public door: what programs ask and are answered."""
