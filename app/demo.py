@@ -204,9 +204,9 @@ def _invite(url: str) -> None:
     typer.echo(f"\nServing on {url} until Ctrl-C. Try next:")
     for line in (
         f"curl -s {url}/v1/jobs",
-        f"curl -s {url}/v1/jobs/find?name=demo:%20inference",
+        f"curl -s '{url}/v1/jobs/find?name=demo:%20inference'",
         f"curl -s {url}/v1/operations",
-        f"curl -s {url}/v1/access-requests?state=pending",
+        f"curl -s '{url}/v1/access-requests?state=pending'",
         f"curl -N {url}/v1/events",
     ):
         typer.echo(f"  {line}")
