@@ -1,0 +1,58 @@
+"""What all tests through the public door share: one network and one gateway for each worker, a caller for each test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.support import network
+from tests.support.gateway import Caller, Finished, Gateway, finished_jobs, router_settings, served
+from tests.support.network import LONG_REGRESSION, RunningNetwork
+
+running_network = network.running_network
+
+
+@pytest.fixture(scope="session")
+def gateway(running_network: RunningNetwork, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """One gateway for all tests of a session that leave it running."""
+    with served(tmp_path_factory.mktemp("gateway"), **router_settings(running_network)) as shared:
+        yield shared
+
+
+@pytest.fixture
+async def caller(gateway: Gateway, running_network: RunningNetwork) -> AsyncIterator[Caller]:
+    """A program that uses the shared gateway."""
+    async with gateway.client() as client:
+        yield Caller(gateway, running_network, client)
+
+
+@pytest.fixture
+def own_gateway(running_network: RunningNetwork, tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway with a history of its own, to be stopped and started at will."""
+    with served(tmp_path / "gateway", **router_settings(running_network)) as own:
+        yield own
+
+
+@pytest.fixture
+async def own_caller(own_gateway: Gateway, running_network: RunningNetwork) -> AsyncIterator[Caller]:
+    """A program that uses it, for as long as it runs at its first address."""
+    async with own_gateway.client() as client:
+        yield Caller(own_gateway, running_network, client)
+
+
+@pytest.fixture(scope="session")
+def finished(gateway: Gateway, running_network: RunningNetwork) -> Finished:
+    """Jobs that have run to their end through the shared gateway, to be looked at by many tests."""
+    with ThreadPoolExecutor(1) as apart:  # an event loop of its own, for the tests' loops come and go
+        return apart.submit(asyncio.run, finished_jobs(gateway, running_network)).result()
+
+
+@pytest.fixture
+async def long_job(caller: Caller) -> AsyncIterator[str]:
+    """A job that calculates until it is killed; it is gone after the test, for it holds the Access Points' only slot."""
+    job_id = await caller.running(LONG_REGRESSION, name="long")
+    yield job_id
+    await caller.client.post(f"/v1/jobs/{job_id}/kill")
+    await caller.until_end(job_id)

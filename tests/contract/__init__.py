@@ -1,0 +1,1 @@
+"""What we expect of a Router, asked of the one we carry."""

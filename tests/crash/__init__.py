@@ -1,0 +1,1 @@
+"""Tests of starts and ends: kills, signals, commands, and nothing left behind."""

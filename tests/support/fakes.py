@@ -1,0 +1,326 @@
+"""A Router, Access Points and a history that behave as their ports say, in memory; each can be told to misbehave."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from uuid import UUID, uuid4
+
+from msgspec.structs import replace
+
+from app.domain.errors import JobNotKnown, StoreAway, Unanswered, Unreachable
+from app.domain.events import Event, Kind, NewEvent, Told
+from app.domain.jobs import Job, Mark, NewJob, Owner
+from app.domain.network import AccessRequest, Asset, Operation, Uploaded
+from app.domain.ports import Content, JobFilter, Page
+from app.domain.reports import Change, JobReport, Me, StreamAddress, StreamLine
+from app.domain.statuses import JobStatus
+from tests.support.news import ADDRESS, NOON, report
+
+WITHIN_S = 10.0
+
+
+class FakeHistory:
+    """Numbers, keeps, tells, and gives way to others while it does. `away` makes it refuse."""
+
+    def __init__(self, tell: Callable[[Sequence[Event]], None] = lambda _: None) -> None:
+        self.jobs: dict[UUID, Job] = {}
+        self.log: list[Event] = []
+        self.heard_to: Mark | None = None
+        self.away = False
+        self.largest_slice = 500
+        self._tell = tell
+
+    async def keep(self, told: Told, *, position: Mark | None = None) -> None:
+        """In one breath, then tell."""
+        self._in_reach()
+        await asyncio.sleep(0)
+        events = [_numbered(told.job, new, number) for number, new in enumerate(told.events, len(self.log) + 1)]
+        self.jobs[told.job.id] = told.job
+        self.log += events
+        self.heard_to = position or self.heard_to
+        self._tell(events)
+
+    async def keep_position(self, position: Mark) -> None:
+        """Without news."""
+        self._in_reach()
+        self.heard_to = position
+
+    async def position(self) -> Mark | None:
+        """How far."""
+        self._in_reach()
+        return self.heard_to
+
+    async def job(self, job_id: UUID) -> Job | None:
+        """As kept last."""
+        self._in_reach()
+        await asyncio.sleep(0)
+        return self.jobs.get(job_id)
+
+    async def unfinished(self) -> Sequence[UUID]:
+        """Not over."""
+        return [job.id for job in self.jobs.values() if not job.is_over]
+
+    async def page(self, wanted: JobFilter, *, limit: int, cursor: str | None) -> Page:
+        """By name alone, without cursors."""
+        assert cursor is None
+        fitting = tuple(job for job in self.jobs.values() if wanted.name in (None, job.job_name))
+        more = "more" if len(fitting) > limit else None
+        return Page(jobs=fitting[:limit], next=more, as_of=len(self.log))
+
+    async def events(self, job_id: UUID | None, *, after: int, limit: int, late_too: bool = False) -> Sequence[Event]:
+        """In order; others run before and after the look."""
+        self._in_reach()
+        await asyncio.sleep(0)
+        fitting = [
+            event
+            for event in self.log
+            if event.id > after and job_id in (None, event.job_id) and (late_too or not event.late)
+        ]
+        await asyncio.sleep(0)
+        return fitting[: min(limit, self.largest_slice)]
+
+    async def statuses(self, job_id: UUID) -> Sequence[JobStatus]:
+        """None are told apart here."""
+        del job_id
+        return []
+
+    async def end_of(self, job_id: UUID) -> int | None:
+        """The number."""
+        return next((event.id for event in self.log if event.job_id == job_id and event.kind is Kind.END), None)
+
+    async def head(self) -> int:
+        """The newest."""
+        return len(self.log)
+
+    def _in_reach(self) -> None:
+        if self.away:
+            raise StoreAway("The history is away.")
+
+
+def _numbered(job: Job, new: NewEvent, number: int) -> Event:
+    return Event(
+        id=number,
+        job_id=job.id,
+        kind=new.kind,
+        source=new.source,
+        when=new.when,
+        received=NOON,
+        data=new.data,
+        late=new.late,
+    )
+
+
+class FakeRouter:
+    """Keeps jobs. `away`: nothing reaches it; what it `loses` ends as Unanswered."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[UUID, JobReport] = {}
+        self.made: dict[str, UUID] = {}
+        self.killed: list[UUID] = []
+        self.listened_after: list[Mark | None] = []
+        self.away = False
+        self.loses_answers = False
+        self.loses_requests = False
+        self.leaves_with_the_answer = False
+        self.leaves_after_creating = False
+        self.kills_at_once = True
+        self._changes: list[Change] = []
+        self._changed = asyncio.Condition()
+        self._cut = False
+
+    async def me(self) -> Me:
+        """A user of globex."""
+        self._in_reach()
+        return Me(user="ann", team="globex", role="owner", epoch="router")
+
+    async def create(self, new: NewJob, *, client_ref: str) -> JobReport:
+        """Once for each reference."""
+        self._in_reach()
+        if self.loses_requests:
+            raise Unanswered("Nobody knows.")
+        assert client_ref not in self.made, "the same create was sent twice"
+        job = report(len(self.jobs) + 1, id=uuid4(), job_name=new.job_name)
+        self.made[client_ref] = job.id
+        self.away = self.leaves_with_the_answer or self.leaves_after_creating
+        return self._answered(job)
+
+    async def made_with(self, client_ref: str) -> JobReport | None:
+        """By reference."""
+        self._in_reach()
+        job_id = self.made.get(client_ref)
+        return None if job_id is None else self.jobs[job_id]
+
+    async def submit(self, job_id: UUID) -> JobReport:
+        """To the queue."""
+        self._in_reach()
+        return self._answered(self._now("queue", job_id))
+
+    async def cancel(self, job_id: UUID, *, reason: str | None) -> JobReport:
+        """At once."""
+        self._in_reach()
+        return self._answered(replace(self._now("cancelled", job_id), reason=reason))
+
+    async def kill(self, job_id: UUID, *, reason: str | None) -> JobReport:
+        """At once, or `stopping`."""
+        self._in_reach()
+        self.killed.append(job_id)
+        word = "killed" if self.kills_at_once else "stopping"
+        return self._answered(replace(self._now(word, job_id), reason=reason))
+
+    async def job(self, job_id: UUID) -> JobReport:
+        """As it is."""
+        self._in_reach()
+        if job_id not in self.jobs:
+            raise JobNotKnown("No such job.")
+        return self.jobs[job_id]
+
+    @asynccontextmanager
+    async def changes(self, after: Mark | None) -> AsyncIterator[AsyncIterator[Change]]:
+        """What was told with `tell`, from a mark on."""
+        self._in_reach()
+        self.listened_after.append(after)
+        self._cut = False
+        yield self._from(after)
+
+    async def tell(self, change: Change) -> None:
+        """One line of the changes."""
+        async with self._changed:
+            self._changes.append(change)
+            self._changed.notify_all()
+
+    async def cut(self) -> None:
+        """Break every open feed off."""
+        async with self._changed:
+            self._cut = True
+            self._changed.notify_all()
+
+    async def operations(self) -> Sequence[Operation]:
+        """None."""
+        return []
+
+    async def assets(self, *, name: str | None, team: str | None, kind: str | None) -> Sequence[Asset]:
+        """None."""
+        del name, team, kind
+        return []
+
+    async def asset(self, asset_id: UUID) -> Asset:
+        """None."""
+        raise NotImplementedError
+
+    async def register_table(self, name: str) -> Asset:
+        """None."""
+        raise NotImplementedError
+
+    async def access_requests(self, *, state: str | None, job_id: UUID | None) -> Sequence[AccessRequest]:
+        """None."""
+        del state, job_id
+        return []
+
+    async def accept(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest:
+        """None."""
+        raise NotImplementedError
+
+    async def deny(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest:
+        """None."""
+        raise NotImplementedError
+
+    def _now(self, market_status: str, job_id: UUID) -> JobReport:
+        was = self.jobs[job_id]
+        after = report(was.sequence + 1, market_status, id=job_id)
+        return replace(
+            after,
+            job_name=was.job_name,
+            submitted=after.submitted if market_status == "queue" else was.submitted,
+            owner=was.owner,
+        )
+
+    def _answered(self, job: JobReport) -> JobReport:
+        self.jobs[job.id] = job
+        if self.loses_answers or self.leaves_with_the_answer:
+            raise Unanswered("Nobody knows.")
+        return job
+
+    def _in_reach(self) -> None:
+        if self.away:
+            raise Unreachable("The Router is away.")
+
+    async def _from(self, after: Mark | None) -> AsyncIterator[Change]:
+        last = after
+        while True:
+            async with self._changed:
+                while not (self._cut or self._after(last)):
+                    await self._changed.wait()
+                if self._cut:
+                    raise Unreachable("The feed broke off.")
+                change = self._after(last)[0]
+            last = change.mark
+            yield change
+
+    def _after(self, last: Mark | None) -> list[Change]:
+        return [change for change in self._changes if last is None or last.precedes(change.mark)]
+
+
+class FakeAccessPoints:
+    """Streams one job's lines. `refusals` dials fail, all while it is `broken`; a connection ends after `lines_each` lines."""
+
+    def __init__(self, *lines: StreamLine) -> None:
+        self.told = list(lines)
+        self.dialled_after: list[Mark | None] = []
+        self.addresses: list[StreamAddress] = []
+        self.refusals = 0
+        self.broken = False
+        self.lines_each: int | None = None
+        self.failure: Callable[[], Exception] = lambda: Unreachable("The stream broke off.")
+
+    @asynccontextmanager
+    async def lines(
+        self, job_id: UUID, address: StreamAddress, *, after: Mark | None
+    ) -> AsyncIterator[AsyncIterator[StreamLine | None]]:
+        """From a mark on; signs of life when there is nothing new."""
+        del job_id
+        self.dialled_after.append(after)
+        self.addresses.append(address)
+        if self.refusals > 0 or self.broken:
+            self.refusals -= 1
+            raise self.failure()
+        yield self._from(after)
+
+    def content(self, asset: Asset, *, media_type: str) -> AbstractAsyncContextManager[Content]:
+        """None."""
+        raise NotImplementedError
+
+    async def upload(self, asset: Asset, *, media_type: str, pieces: AsyncIterator[bytes]) -> Uploaded:
+        """None."""
+        raise NotImplementedError
+
+    async def _from(self, after: Mark | None) -> AsyncIterator[StreamLine | None]:
+        sent = 0
+        while not self.broken:
+            for line in [line for line in self.told if after is None or after.precedes(line.mark)]:
+                if sent == self.lines_each:
+                    raise self.failure()
+                sent += 1
+                after = line.mark
+                yield line
+            await asyncio.sleep(0)
+            yield None
+        raise self.failure()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Give way to the others until it holds; no clock is asked but to give up."""
+    async with asyncio.timeout(WITHIN_S):
+        while not condition():  # noqa: ASYNC110  (a fake rings no bell for what it has noticed)
+            await asyncio.sleep(0)
+
+
+def router_with(job: JobReport) -> FakeRouter:
+    """A Router that knows this job, and names the fake Access Point's address for it."""
+    router = FakeRouter()
+    router.jobs[job.id] = replace(job, stream=ADDRESS)
+    return router
+
+
+def owned_by(team: str) -> Owner:
+    """Somebody of that team."""
+    return Owner(user="bob", team=team)

@@ -1,0 +1,475 @@
+"""What news makes of a job, whichever way and in whichever order it comes."""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from app.domain.codes import JobCode
+from app.domain.course import first_heard, hear_line, hear_router, stop_waiting, upstream_back, upstream_lost
+from app.domain.events import Kind, NewEvent, Told
+from app.domain.jobs import Job
+from app.domain.phases import OF_MARKET_STATUS, WITHOUT_CODE, Phase, is_requeued, may_move
+from app.domain.reports import EndLine, JobReport, MessageLine, StatusLine
+from tests.support.news import (
+    FINAL,
+    NOON,
+    PERMISSION,
+    PLACE,
+    RESULT,
+    data_of,
+    end_line,
+    job_in,
+    kinds,
+    message_line,
+    phases,
+    report,
+    status_line,
+)
+
+MARKET_STATUSES = [*OF_MARKET_STATUS, "unheard-of"]
+WAITING = {Phase.WAITING_ON_PERMISSION, Phase.WAITING_ON_QUEUE}
+NOT_FINAL = [phase for phase in Phase if not phase.is_final]
+
+reports = st.builds(
+    report,
+    st.integers(1, 12),
+    st.sampled_from(MARKET_STATUSES),
+    waiting_on=st.sampled_from([(), (PERMISSION,), (replace(PERMISSION, team="lakeside"),)]),
+    queue=st.sampled_from([(), (PLACE,), (replace(PLACE, place=1),), (replace(PLACE, away_since=NOON),)]),
+    epoch=st.sampled_from(["router", "router", "router", "replaced"]),
+)
+lines = st.one_of(
+    st.builds(status_line, st.integers(1, 12), st.sampled_from([0, 3, 4, 10, 77])),
+    st.builds(
+        message_line, st.integers(1, 12), st.sampled_from(['"starting"', '"hello"', '{"__type":"EpochMetrics"}'])
+    ),
+    st.builds(end_line, st.integers(1, 12)),
+)
+News = JobReport | StatusLine | MessageLine | EndLine | str
+news = st.one_of(reports, lines, st.sampled_from(["lost", "back", "stop waiting"]))
+courses = st.tuples(reports, st.booleans(), st.lists(news, max_size=30))
+
+
+@dataclass
+class Course:
+    """A job and everything that was told of it."""
+
+    job: Job
+    events: list[NewEvent] = field(default_factory=list)
+
+    def take(self, one: News) -> Told | None:
+        """Apply a piece of news."""
+        told = hear(self.job, one)
+        if told is not None:
+            self.job = told.job
+            self.events += told.events
+        return told
+
+    @property
+    def shown(self) -> list[NewEvent]:
+        """What a viewer sees."""
+        return [event for event in self.events if not event.late]
+
+
+def hear(job: Job, one: News) -> Told | None:
+    if isinstance(one, JobReport):
+        return hear_router(job, one)
+    if isinstance(one, StatusLine | MessageLine | EndLine):
+        return hear_line(job, one)
+    if one == "stop waiting":
+        return stop_waiting(job)
+    return upstream_lost(job, now=NOON) if one == "lost" else upstream_back(job, now=NOON)
+
+
+def begun(first: JobReport, *, streamed: bool = True) -> Course:
+    told = first_heard(first, streamed=streamed)
+    return Course(told.job, list(told.events))
+
+
+def run(*all_news: News, first: JobReport | None = None, streamed: bool = True) -> Course:
+    course = begun(first or report(), streamed=streamed)
+    for one in all_news:
+        course.take(one)
+    return course
+
+
+# Whatever comes
+
+
+@given(courses)
+def test_a_final_phase_is_never_left(drawn: tuple[JobReport, bool, list[News]]) -> None:
+    """Who was told `complete` acts on it."""
+    first, streamed, all_news = drawn
+    course = begun(first, streamed=streamed)
+
+    visited = [course.job.phase]
+    for one in all_news:
+        course.take(one)
+        visited.append(course.job.phase)
+
+    assert all(after is was for was, after in pairwise(visited) if was.is_final)
+
+
+@given(courses)
+def test_each_change_of_phase_is_told_once_with_the_phase_before(drawn: tuple[JobReport, bool, list[News]]) -> None:
+    """A viewer that adds up the events stands where the job stands."""
+    first, streamed, all_news = drawn
+
+    course = run(*all_news, first=first, streamed=streamed)
+
+    told = [data_of(event) for event in course.shown if event.kind is Kind.PHASE]
+    assert told[0]["previous"] is None
+    assert all(after["previous"] == was["phase"] for was, after in pairwise(told))
+    assert told[-1]["phase"] == course.job.phase
+    assert {one["phase"] for one in told if one["previous"] == one["phase"]} <= WAITING
+
+
+@given(courses)
+def test_the_end_comes_once_and_nothing_after_it(drawn: tuple[JobReport, bool, list[News]]) -> None:
+    """A viewer leaves at `end`; what came after it would be lost on it."""
+    first, streamed, all_news = drawn
+
+    course = run(*all_news, first=first, streamed=streamed)
+
+    finals = [one for one in phases(course.shown) if Phase(one).is_final]
+    ends = [place for place, event in enumerate(course.shown) if event.kind is Kind.END]
+    assert len(finals) == len(ends) == int(course.job.is_over)
+    assert ends in ([], [len(course.shown) - 1])
+    assert all(data_of(course.shown[end])["phase"] == course.job.phase for end in ends)
+
+
+@given(courses, news)
+def test_the_same_news_again_is_nothing_new(drawn: tuple[JobReport, bool, list[News]], one: News) -> None:
+    """Replays after a broken connection must not be told twice."""
+    first, streamed, all_news = drawn
+    course = run(*all_news, one, first=first, streamed=streamed)
+
+    again = hear(course.job, one)
+
+    assert again is None
+
+
+@given(courses)
+def test_only_the_router_itself_takes_a_job_backwards(drawn: tuple[JobReport, bool, list[News]]) -> None:
+    """A late `running` over `stopping` once made peers show jobs that were gone."""
+    first, streamed, all_news = drawn
+    course = begun(first, streamed=streamed)
+
+    for one in all_news:
+        was = course.job
+        course.take(one)
+
+        moved = course.job.phase is not was.phase
+        requeued = isinstance(one, JobReport) and is_requeued(was.market_status, one.market_status)
+        assert not moved or requeued or may_move(was.phase, course.job.phase)
+
+
+@given(courses)
+def test_lost_and_back_come_in_turns(drawn: tuple[JobReport, bool, list[News]]) -> None:
+    """Two `lost` in a row would be an alarm without a cause."""
+    first, streamed, all_news = drawn
+
+    course = run(*all_news, first=first, streamed=streamed)
+
+    states = [data_of(event)["state"] for event in course.events if event.kind is Kind.UPSTREAM]
+    assert states == (["lost", "back"] * len(states))[: len(states)]
+
+
+@given(courses)
+def test_late_news_changes_nothing_but_how_far_was_heard(drawn: tuple[JobReport, bool, list[News]]) -> None:
+    """History is not rewritten."""
+    first, streamed, all_news = drawn
+    course = begun(first, streamed=streamed)
+
+    for one in all_news:
+        was = course.job
+        told = course.take(one)
+
+        if told is not None and was.is_over:
+            heard = replace(course.job, router=was.router, stream=was.stream, stream_ended=was.stream_ended)
+            assert heard == was
+            assert all(event.late for event in told.events)
+
+
+@given(courses)
+def test_a_job_that_is_over_holds_nothing_more(drawn: tuple[JobReport, bool, list[News]]) -> None:
+    """What it waited for no longer matters."""
+    first, streamed, all_news = drawn
+
+    job = run(*all_news, first=first, streamed=streamed).job
+
+    assert not job.is_over or (job.held, job.waiting_on, job.queue, job.upstream_lost_since) == (None, (), (), None)
+    assert job.held is None or (job.held.phase.is_final and not job.is_over)
+
+
+# The Router's word
+
+
+def test_a_job_heard_of_for_the_first_time_is_told_from_its_creation() -> None:
+    """The log of a job that others started begins where the job began."""
+    course = run(first=report(5, "running"))
+
+    assert phases(course.events) == ["created", "in_progress"]
+    assert course.job.submitted is not None
+
+
+@pytest.mark.parametrize("sequence", [1, 2])
+def test_a_report_that_is_not_newer_is_nothing_new(sequence: int) -> None:
+    """The answer to a call and the change feed bring the same document in any order."""
+    course = run(report(2, "queue"))
+
+    told = hear_router(course.job, report(sequence, "running"))
+
+    assert told is None
+
+
+def test_a_report_of_a_replaced_router_is_news() -> None:
+    """Its numbers begin anew."""
+    course = run(report(9, "queue"))
+
+    course.take(report(1, "running", epoch="replaced"))
+
+    assert course.job.phase is Phase.IN_PROGRESS
+
+
+def test_a_market_status_nobody_knows_is_kept_and_moves_nothing() -> None:
+    """Tomorrow's Router may have more words."""
+    course = run(report(2, "queue"), report(3, "unheard-of"))
+
+    assert course.job.market_status == "unheard-of"
+    assert course.job.phase is Phase.WAITING_ON_QUEUE
+
+
+def test_why_is_told_again_when_the_missing_permissions_change() -> None:
+    """Whoever shows who must still grant needs to hear of each grant."""
+    second = replace(PERMISSION, team="lakeside", asset="lakeside/patients")
+    course = run(report(2, "perm", waiting_on=(PERMISSION, second)), report(3, "perm", waiting_on=(second,)))
+
+    last = data_of(course.events[-1])
+
+    assert (last["phase"], last["previous"]) == ("waiting_on_permission", "waiting_on_permission")
+    assert [one["team"] for one in last["why"]["waiting_on"]] == ["lakeside"]
+
+
+def test_the_same_permissions_are_not_told_again() -> None:
+    """A change of anything else is no news about why."""
+    course = run(report(2, "perm", waiting_on=(PERMISSION,)))
+
+    told = course.take(report(3, "perm", waiting_on=(PERMISSION,)))
+
+    assert told is not None
+    assert told.events == ()
+
+
+def test_a_changed_place_in_the_queue_is_kept_without_an_event() -> None:
+    """It is read with the job; a long queue would otherwise flood the log."""
+    course = run(report(2, "queue", queue=(PLACE,)), report(3, "queue", queue=(replace(PLACE, place=1),)))
+
+    assert course.job.queue[0].place == 1
+    assert phases(course.events) == ["created", "waiting_on_queue"]
+
+
+def test_an_access_point_that_goes_away_is_told_to_those_who_queue_for_it() -> None:
+    """Waiting behind others and waiting for somebody who is away are two things."""
+    away = replace(PLACE, away_since=NOON)
+    course = run(report(2, "queue", queue=(PLACE,)), report(3, "queue", queue=(away,)))
+
+    last = data_of(course.events[-1])
+
+    assert (last["phase"], last["previous"]) == ("waiting_on_queue", "waiting_on_queue")
+    assert last["why"]["places"][0]["away_since"] is not None
+    assert course.events[-1].when == report(3).changed
+
+
+@pytest.mark.parametrize("started_as", ["starting", "running"])
+def test_the_router_may_put_a_started_job_back_into_the_queue(started_as: str) -> None:
+    """An Access Point went away before the job ran there."""
+    course = run(report(2, started_as), report(3, "queue"))
+
+    assert course.job.phase is Phase.WAITING_ON_QUEUE
+    assert data_of(course.shown[-1])["previous"] == OF_MARKET_STATUS[started_as]
+
+
+def test_queue_news_from_before_the_start_is_late() -> None:
+    """The Access Point was ahead: the job runs, whatever its place was."""
+    course = run(report(2, "queue"), status_line(1, JobCode.IN_PROGRESS), report(3, "queue", queue=(PLACE,)))
+
+    assert course.job.phase is Phase.IN_PROGRESS
+    assert course.events[-1].late
+
+
+@pytest.mark.parametrize("phase", NOT_FINAL)
+def test_a_lost_job_is_found_again_in_any_phase(phase: Phase) -> None:
+    """`lost` is left wherever the job is seen again."""
+    market_status = next((word for word, meant in OF_MARKET_STATUS.items() if meant is phase), "running")
+
+    told = hear_router(job_in(Phase.LOST), report(2, market_status))
+
+    assert told is not None
+    assert told.job.phase is OF_MARKET_STATUS[market_status]
+
+
+@pytest.mark.parametrize("too_late", ["complete", "error"])
+def test_a_kill_may_lose_the_race(too_late: str) -> None:
+    """`stopping` is a wish; the computation may have been faster."""
+    course = run(report(2, "running"), report(3, "stopping"), end_line(1), report(4, too_late))
+
+    assert course.job.phase == too_late
+
+
+# Codes and messages
+
+
+def test_starting_may_run_ahead_of_the_router() -> None:
+    """The two roads have no common order."""
+    course = run(report(2, "queue"), message_line(1, '"starting"'))
+
+    assert course.job.phase is Phase.STARTING
+    assert kinds(course.events[-2:]) == ["message", "phase"]
+
+
+def test_code_3_may_run_ahead_of_the_router() -> None:
+    """The two roads have no common order."""
+    course = run(report(2, "queue"), status_line(1, JobCode.IN_PROGRESS))
+
+    assert course.job.phase is Phase.IN_PROGRESS
+    assert kinds(course.events[-2:]) == ["status", "phase"]
+
+
+def test_the_router_catching_up_tells_no_phase_twice() -> None:
+    """What the Access Point was first to say is no news from the Router."""
+    course = run(report(2, "queue"), status_line(1, 3), report(3, "starting"), report(4, "running"))
+
+    assert phases(course.shown) == ["created", "waiting_on_queue", "in_progress"]
+
+
+def test_a_code_nobody_knows_is_kept() -> None:
+    """It is passed on, not crushed."""
+    course = run(report(2, "running"), status_line(1, 77))
+
+    assert course.job.code == 77
+    assert course.job.status == 77
+    assert data_of(course.events[-1])["code"] == 77
+    assert course.job.phase is Phase.IN_PROGRESS
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_status_is_null_exactly_where_the_phase_has_no_public_code(phase: Phase) -> None:
+    """A number is never invented."""
+    job = job_in(phase, code=3)
+
+    assert job.status == (None if phase in WITHOUT_CODE else 3)
+
+
+@pytest.mark.parametrize(("word", "code"), [("complete", 4), ("error", 10)])
+def test_the_final_phases_with_a_code_show_it_though_no_access_point_sent_it(word: str, code: int) -> None:
+    """The stream may have been cut before its last status."""
+    course = run(report(2, "running"), end_line(1), report(3, word))
+
+    assert course.job.status == code
+
+
+def test_metrics_become_the_model_status() -> None:
+    """As the reference's `model_status` does."""
+    metrics = '{"__type":"EpochMetrics","loss":0.5}'
+    course = run(report(2, "running"), message_line(1, metrics), message_line(2, '{"__type":"Other"}'))
+
+    assert course.job.model_status == msgspec.Raw(metrics)
+
+
+def test_a_later_report_without_error_or_result_does_not_wipe_what_the_stream_told() -> None:
+    """Each road may know what the other does not."""
+    failed = status_line(1, 10, error="broken", error_code=7, result=RESULT)
+
+    course = run(report(2, "running"), failed, report(3, "running"))
+
+    assert (course.job.error, course.job.error_code, course.job.result) == ("broken", 7, RESULT)
+
+
+# The end
+
+
+@pytest.mark.parametrize("word", FINAL)
+def test_a_final_phase_is_held_until_the_end_marker(word: str) -> None:
+    """`complete` must not overtake the last messages."""
+    course = run(report(2, "running"), report(3, word))
+    assert course.job.phase is Phase.IN_PROGRESS
+
+    course.take(message_line(1))
+    course.take(end_line(2))
+
+    assert kinds(course.events[-3:]) == ["message", "phase", "end"]
+    assert course.job.phase == word
+    assert course.job.finished == report(3, word).finished
+
+
+@pytest.mark.parametrize("word", FINAL)
+def test_the_end_marker_waits_for_the_routers_word(word: str) -> None:
+    """Both must say that it is over; neither is always first."""
+    course = run(report(2, "running"), end_line(1))
+    assert course.job.phase is Phase.IN_PROGRESS
+
+    course.take(report(3, word))
+
+    assert kinds(course.events[-2:]) == ["phase", "end"]
+    assert course.job.phase == word
+
+
+def test_stop_waiting_lets_the_held_phase_go() -> None:
+    """An Access Point that went away must not keep a job alive for ever."""
+    course = run(report(2, "running"), report(3, "complete"))
+
+    course.take("stop waiting")
+
+    assert course.job.phase is Phase.COMPLETE
+    assert kinds(course.events[-2:]) == ["phase", "end"]
+
+
+def test_there_is_nothing_to_stop_waiting_for_while_the_job_runs() -> None:
+    """A deadline alone ends no job."""
+    course = run(report(2, "running"))
+
+    assert course.take("stop waiting") is None
+
+
+@pytest.mark.parametrize("word", ["cancelled", "killed"])
+def test_a_job_that_was_never_submitted_ends_at_once(word: str) -> None:
+    """It has no stream whose end could be awaited."""
+    course = run(report(2, word, submitted=None))
+
+    assert phases(course.events) == ["created", word]
+    assert kinds(course.events)[-1] == "end"
+
+
+@pytest.mark.parametrize("word", FINAL)
+def test_another_teams_job_ends_at_once(word: str) -> None:
+    """Its stream is not ours to read."""
+    course = run(report(2, "running"), report(3, word), streamed=False)
+
+    assert course.job.phase == word
+    assert kinds(course.events)[-1] == "end"
+
+
+def test_what_comes_after_the_end_is_kept_as_late() -> None:
+    """It happened, but nobody waits for it any more."""
+    course = run(report(2, "running"), end_line(1), report(3, "complete"))
+
+    course.take(message_line(2))
+    course.take(status_line(3, 10))
+    course.take(report(4, "error"))
+
+    assert [event.late for event in course.events[-3:]] == [True, True, True]
+    assert course.job.phase is Phase.COMPLETE
+
+
+def test_a_stream_lost_when_the_job_ends_is_lost_no_more() -> None:
+    """Nothing is to be read from it."""
+    course = run(report(2, "running"), "lost", report(3, "complete"), "stop waiting")
+
+    assert course.job.upstream_lost_since is None
+    assert course.take("back") is None

@@ -1,0 +1,293 @@
+"""What can be asked of the history."""
+
+import base64
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from app.domain.course import first_heard, hear_line, hear_router
+from app.domain.errors import Invalid
+from app.domain.events import Told
+from app.domain.jobs import Job, Owner
+from app.domain.phases import BUCKETS, Bucket, Phase
+from app.domain.ports import JobFilter
+from app.store.cursors import cursor_after, place_of
+from app.store.history import SqlHistory, open_history
+from tests.support.news import (
+    JOB,
+    NOON,
+    OTHER_JOB,
+    data_of,
+    end_line,
+    job_in,
+    kinds,
+    message_event,
+    message_line,
+    report,
+    status_line,
+    told_messages,
+)
+
+RUNNING = job_in(Phase.IN_PROGRESS)
+OTHER = replace(RUNNING, id=OTHER_JOB, job_name="another job")
+
+
+@pytest.fixture
+async def history(tmp_path: Path) -> AsyncIterator[SqlHistory]:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}"
+    async with open_history(url, tell=lambda _: None, now=lambda: NOON) as opened:
+        yield opened
+
+
+async def keep_course(history: SqlHistory) -> Job:
+    """A job from its first word to its end, and a straggler."""
+    told: Told | None = first_heard(report(2, "running"), streamed=True)
+    rest: list[Callable[[Job], Told | None]] = [
+        lambda job: hear_line(job, status_line(1, 3)),
+        lambda job: hear_line(job, message_line(2)),
+        lambda job: hear_line(job, status_line(3, 4, communications=9)),
+        lambda job: hear_router(job, report(3, "complete")),
+        lambda job: hear_line(job, end_line(4)),
+        lambda job: hear_line(job, message_line(5, '"too late"')),
+    ]
+    for hear in rest:
+        assert told is not None
+        await history.keep(told)
+        told = hear(told.job)
+    assert told is not None
+    await history.keep(told)
+    return told.job
+
+
+async def test_a_job_is_read_as_it_was_kept_last(history: SqlHistory) -> None:
+    """One row a job, however often it changed."""
+    job = await keep_course(history)
+
+    assert await history.job(job.id) == job
+    assert (await history.page(JobFilter(), limit=10, cursor=None)).jobs == (job,)
+
+
+async def test_a_job_never_heard_of_is_none(history: SqlHistory) -> None:
+    """Not an error: the Router may know it."""
+    assert await history.job(uuid4()) is None
+
+
+async def test_events_come_in_order_after_a_position(history: SqlHistory) -> None:
+    """Replay is this question, asked again and again."""
+    job = await keep_course(history)
+    whole = await history.events(job.id, after=0, limit=100)
+
+    tail = await history.events(job.id, after=whole[1].id, limit=2)
+
+    assert kinds(whole) == ["phase", "phase", "status", "message", "status", "phase", "end"]
+    assert tail == whole[2:4]
+
+
+async def test_late_events_are_for_the_history_alone(history: SqlHistory) -> None:
+    """After `end` a stream adds nothing; what happened is still on record."""
+    job = await keep_course(history)
+
+    streamed = await history.events(job.id, after=0, limit=100)
+    all_of_them = await history.events(job.id, after=0, limit=100, late_too=True)
+
+    assert streamed[-1].is_end
+    assert [event.data for event in all_of_them if event.late] == ['"too late"']
+
+
+async def test_the_feed_mixes_jobs_in_one_order(history: SqlHistory) -> None:
+    """One number over all jobs."""
+    await history.keep(told_messages(RUNNING, 1))
+    await history.keep(told_messages(OTHER, 1))
+    await history.keep(told_messages(RUNNING, 2))
+
+    feed = await history.events(None, after=0, limit=100)
+
+    assert [event.job_id for event in feed] == [JOB, OTHER_JOB, JOB]
+    assert [event.id for event in feed] == [1, 2, 3]
+
+
+async def test_an_event_is_read_as_it_was_told(history: SqlHistory) -> None:
+    """Replay and live show the same bytes."""
+    await history.keep(Told(job=RUNNING, events=(message_event(7, late=True),)))
+
+    (event,) = await history.events(JOB, after=0, limit=1, late_too=True)
+
+    assert (event.when, event.received, event.data, event.late) == (NOON, NOON, "7", True)
+
+
+async def test_statuses_are_all_of_them_oldest_first(history: SqlHistory) -> None:
+    """The reference's `status_list`."""
+    job = await keep_course(history)
+
+    statuses = await history.statuses(job.id)
+
+    assert [(status.code, status.communications) for status in statuses] == [(3, 0), (4, 9)]
+
+
+async def test_the_end_has_a_number_once_it_is_there(history: SqlHistory) -> None:
+    """A cursor at or behind it gets 204."""
+    await history.keep(told_messages(OTHER, 1))
+    job = await keep_course(history)
+
+    assert await history.end_of(OTHER_JOB) is None
+    end = await history.end_of(job.id)
+    assert [data_of(event) for event in await history.events(job.id, after=(end or 0) - 1, limit=1)] == [
+        {"job_id": str(job.id), "phase": "complete"}
+    ]
+
+
+async def test_the_head_is_the_newest_number(history: SqlHistory) -> None:
+    """A feed without a cursor begins there."""
+    empty = await history.head()
+    await history.keep(told_messages(RUNNING, 1, 2, 3))
+
+    assert (empty, await history.head()) == (0, 3)
+
+
+async def test_unfinished_jobs_are_those_in_no_final_phase(history: SqlHistory) -> None:
+    """They are taken up again at a start."""
+    ids = {phase: uuid4() for phase in Phase}
+    for phase, job_id in ids.items():
+        await history.keep(Told(job=replace(RUNNING, id=job_id, phase=phase)))
+
+    unfinished = await history.unfinished()
+
+    assert set(unfinished) == {ids[phase] for phase in Phase if not phase.is_final}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fits"),
+    [
+        (JobFilter(name="another job"), {OTHER_JOB}),
+        (JobFilter(id=JOB), {JOB}),
+        (JobFilter(operation="REGRESSION"), {JOB, OTHER_JOB}),
+        (JobFilter(operation="EXECUTE"), set()),
+        (JobFilter(owner="ann"), {JOB, OTHER_JOB}),
+        (JobFilter(owner="an"), set()),
+        (JobFilter(phases=BUCKETS[Bucket.ACTIVE]), {JOB}),
+        (JobFilter(phases=BUCKETS[Bucket.WAITING]), {OTHER_JOB}),
+        (JobFilter(phases=frozenset()), set()),
+        (JobFilter(name="a job", phases=BUCKETS[Bucket.WAITING]), set()),
+    ],
+)
+async def test_a_filter_narrows(history: SqlHistory, wanted: JobFilter, fits: set[UUID]) -> None:
+    """All that are given must hold."""
+    await history.keep(Told(job=RUNNING))
+    await history.keep(Told(job=replace(OTHER, phase=Phase.WAITING_ON_QUEUE)))
+
+    page = await history.page(wanted, limit=10, cursor=None)
+
+    assert {job.id for job in page.jobs} == fits
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ages=st.lists(st.integers(0, 3), max_size=12), limit=st.integers(1, 5))
+async def test_pages_show_every_job_once_newest_first(history: SqlHistory, ages: list[int], limit: int) -> None:
+    """Also where several jobs were created in the same microsecond. One history serves all examples, each under an owner."""
+    owner = str(uuid4())
+    for age in ages:
+        created = NOON - timedelta(microseconds=age)
+        await history.keep(
+            Told(job=replace(RUNNING, id=uuid4(), created=created, owner=Owner(user=owner, team="globex")))
+        )
+
+    seen: list[Job] = []
+    cursor: str | None = None
+    while True:
+        page = await history.page(JobFilter(owner=owner), limit=limit, cursor=cursor)
+        seen += page.jobs
+        cursor = page.next
+        if cursor is None:
+            break
+        assert len(page.jobs) == limit
+
+    assert len({job.id for job in seen}) == len(seen) == len(ages)
+    assert [job.created for job in seen] == sorted((job.created for job in seen), reverse=True)
+
+
+async def test_a_job_created_between_two_pages_disturbs_neither(history: SqlHistory) -> None:
+    """Offsets would show a job twice."""
+    jobs = [replace(RUNNING, id=uuid4(), created=NOON + timedelta(seconds=n)) for n in range(4)]
+    for job in jobs[:3]:
+        await history.keep(Told(job=job))
+
+    first = await history.page(JobFilter(), limit=2, cursor=None)
+    await history.keep(Told(job=jobs[3]))
+    second = await history.page(JobFilter(), limit=2, cursor=first.next)
+
+    assert [job.id for job in (*first.jobs, *second.jobs)] == [jobs[2].id, jobs[1].id, jobs[0].id]
+
+
+async def test_a_page_says_at_which_position_it_was_read(history: SqlHistory) -> None:
+    """From there the feed goes on without a gap."""
+    await history.keep(told_messages(RUNNING, 1, 2))
+
+    page = await history.page(JobFilter(), limit=2, cursor=None)
+
+    assert page.as_of == 2
+
+
+async def test_a_cursor_of_other_filters_is_refused(history: SqlHistory) -> None:
+    """It would skip jobs silently."""
+    for _ in range(2):
+        await history.keep(Told(job=replace(RUNNING, id=uuid4())))
+    page = await history.page(JobFilter(), limit=1, cursor=None)
+
+    with pytest.raises(Invalid, match="other filters") as refused:
+        await history.page(JobFilter(owner="ann"), limit=1, cursor=page.next)
+
+    assert refused.value.facts == {"field": "cursor"}
+
+
+def encoded(place: object) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        "",
+        "x",
+        "nonsense",
+        "ä",
+        "=",
+        "AAAA",
+        "\0",
+        encoded([]),
+        encoded([1, 2]),
+        encoded(["1", "2", "3"]),
+        encoded([1.5, 2, 3]),
+        encoded({"created_us": 1}),
+        encoded([2**64, 1, 1]),
+        "A" * 10_000,
+    ],
+)
+def test_a_cursor_that_no_page_gave_is_refused(garbage: str) -> None:
+    """It names the field and fails nothing else."""
+    with pytest.raises(Invalid) as refused:
+        place_of(garbage, wanted=JobFilter())
+
+    assert refused.value.facts == {"field": "cursor"}
+
+
+@pytest.mark.parametrize(("created_us", "key"), [(2**63, 1), (1, -(2**63) - 1)])
+def test_a_forged_cursor_with_numbers_no_column_holds_is_refused(created_us: int, key: int) -> None:
+    """The database would not take the question at all."""
+    forged = cursor_after(created_us, key, wanted=JobFilter())
+
+    with pytest.raises(Invalid):
+        place_of(forged, wanted=JobFilter())
+
+
+@given(st.text(max_size=40))
+def test_no_text_as_a_cursor_breaks_the_list(cursor: str) -> None:
+    """Only Invalid, whatever comes."""
+    with pytest.raises(Invalid):
+        place_of(cursor, wanted=JobFilter())

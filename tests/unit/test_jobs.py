@@ -1,0 +1,277 @@
+"""What a caller can do with jobs: nothing happens twice, and no answer says more than is known."""
+
+import asyncio
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+from msgspec.structs import replace
+
+from app.domain.course import first_heard
+from app.domain.errors import Ambiguous, JobFinished, JobNotKnown, Unanswered, Unreachable
+from app.domain.jobs import Job
+from app.domain.phases import Phase
+from app.domain.ports import JobFilter
+from app.services.contact import Contact
+from app.services.hub import Hub
+from app.services.jobs import Jobs
+from app.services.observe import Observer
+from tests.support.fakes import FakeHistory, FakeRouter, owned_by, until
+from tests.support.news import JOB, NEW_JOB, NOON, end_line, report
+
+LONG_S = 30.0
+
+
+@dataclass
+class Office:
+    """The service and the world it works in."""
+
+    jobs: Jobs
+    router: FakeRouter
+    history: FakeHistory
+    observer: Observer
+    hub: Hub
+
+
+def opened(*, confirm_within_s: float = 0.02) -> Office:
+    router, hub = FakeRouter(), Hub()
+    history = FakeHistory(hub.tell)
+    contact = Contact(router, now=lambda: NOON)
+    observer = Observer(history, contact=contact, now=lambda: NOON)
+    jobs = Jobs(router, history=history, observer=observer, hub=hub, contact=contact, confirm_within_s=confirm_within_s)
+    return Office(jobs=jobs, router=router, history=history, observer=observer, hub=hub)
+
+
+@pytest.fixture
+def office() -> Office:
+    return opened()
+
+
+# Create
+
+
+async def test_a_created_job_is_known_at_once(office: Office) -> None:
+    """Without waiting for the changes to tell of it."""
+    job = await office.jobs.create(NEW_JOB)
+
+    assert office.history.jobs[job.id] == job
+    assert job.phase is Phase.CREATED
+
+
+async def test_a_create_whose_answer_is_lost_is_looked_up(office: Office) -> None:
+    """It is not sent again: the fake Router would not take it twice."""
+    office.router.loses_answers = True
+
+    job = await office.jobs.create(NEW_JOB)
+
+    assert list(office.router.jobs) == [job.id]
+
+
+async def test_a_create_that_left_no_trace_stays_unknown(office: Office) -> None:
+    """It may still arrive, so nothing is said and nothing is sent again."""
+    office.router.loses_requests = True
+
+    with pytest.raises(Unanswered) as unknown:
+        await office.jobs.create(NEW_JOB)
+
+    assert office.router.made == {}
+    assert unknown.value.facts["client_ref"]
+
+
+async def test_a_create_stays_unknown_when_it_cannot_be_looked_up(office: Office) -> None:
+    """The Router went away with the answer."""
+    office.router.leaves_with_the_answer = True
+
+    with pytest.raises(Unanswered):
+        await office.jobs.create(NEW_JOB)
+
+
+async def test_each_create_has_a_reference_of_its_own(office: Office) -> None:
+    """Two equal bodies are two jobs."""
+    first = await office.jobs.create(NEW_JOB)
+    second = await office.jobs.create(NEW_JOB)
+
+    assert first.id != second.id
+    assert len(office.router.made) == 2
+
+
+async def test_nothing_is_sent_before_it_is_known_whose_token_we_hold(office: Office) -> None:
+    """Asked afterwards, a failure would say `surely not received` of a job that was created."""
+    office.router.away = True
+
+    with pytest.raises(Unreachable):
+        await office.jobs.create(NEW_JOB)
+
+    assert office.router.jobs == {}
+
+
+async def test_when_only_the_submit_fails_the_error_names_the_job(office: Office) -> None:
+    """It exists, and can be submitted later."""
+    office.router.leaves_after_creating = True
+
+    with pytest.raises(Unreachable) as failed:
+        await office.jobs.create_and_submit(NEW_JOB)
+
+    assert [failed.value.facts["job_id"]] == [str(job_id) for job_id in office.history.jobs]
+
+
+# Cancel and kill
+
+
+async def created(office: Office) -> Job:
+    return await office.jobs.create(NEW_JOB)
+
+
+async def test_a_job_that_was_never_submitted_is_cancelled_at_once(office: Office) -> None:
+    """There is nobody to wait for."""
+    job = await created(office)
+
+    cancelled = await office.jobs.cancel(job.id, reason="no need")
+
+    assert (cancelled.phase, cancelled.reason) == (Phase.CANCELLED, "no need")
+
+
+async def test_a_kill_is_confirmed_by_the_end_of_the_stream() -> None:
+    """`killed: true` means that the processes are gone."""
+    office = opened(confirm_within_s=LONG_S)
+    job = await office.jobs.submit((await created(office)).id)
+
+    killing = asyncio.create_task(office.jobs.kill(job.id, reason=None))
+    await until(lambda: office.history.jobs[job.id].held is not None)
+    await office.observer.hear_line(job.id, end_line(1))
+
+    assert (await killing).phase is Phase.KILLED
+
+
+async def test_a_kill_that_is_not_confirmed_in_time_answers_as_things_stand() -> None:
+    """The caller is not kept; the stream tells the rest."""
+    office = opened(confirm_within_s=0.01)
+    office.router.kills_at_once = False
+    job = await office.jobs.submit((await created(office)).id)
+
+    answered = await office.jobs.kill(job.id, reason=None)
+
+    assert answered.phase is Phase.STOPPING
+    assert office.hub._bells == {}
+
+
+async def test_a_kill_that_comes_too_late_says_how_the_job_ended() -> None:
+    """`killed` would be a lie about a job that completed."""
+    office = opened(confirm_within_s=LONG_S)
+    office.router.kills_at_once = False
+    job = await office.jobs.submit((await created(office)).id)
+    await office.observer.hear_line(job.id, end_line(1))
+
+    killing = asyncio.create_task(office.jobs.kill(job.id, reason=None))
+    await until(lambda: office.history.jobs[job.id].phase is Phase.STOPPING)
+    await office.observer.hear_router(report(50, "complete", id=job.id))
+
+    with pytest.raises(JobFinished, match="complete"):
+        await killing
+
+
+async def test_a_kill_is_passed_on_when_the_history_cannot_be_written() -> None:
+    """A computation that must stop does not wait for our disk."""
+    office = opened()
+    job = await office.jobs.submit((await created(office)).id)
+    office.history.away = True
+
+    answered = await office.jobs.kill(job.id, reason="it must stop")
+
+    assert office.router.killed == [job.id]
+    assert (answered.id, answered.phase, answered.reason) == (job.id, Phase.KILLED, "it must stop")
+
+
+# Reads
+
+
+async def test_a_job_never_heard_of_is_asked_for(office: Office) -> None:
+    """It may have been created a moment ago by somebody else."""
+    office.router.jobs[JOB] = report(1, owner=owned_by("mercy"))
+
+    job = await office.jobs.job(JOB)
+
+    assert not job.streamed
+    assert office.history.jobs[JOB] == job
+
+
+async def test_a_known_job_is_read_without_the_router(office: Office) -> None:
+    """Reads go on while the Router is away."""
+    job = await created(office)
+    office.router.away = True
+
+    assert await office.jobs.job(job.id) == job
+
+
+async def test_a_job_unknown_here_is_not_denied_while_the_router_is_away(office: Office) -> None:
+    """`No such job` would be a guess."""
+    office.router.away = True
+
+    with pytest.raises(Unreachable):
+        await office.jobs.job(JOB)
+
+
+async def test_a_job_that_the_router_does_not_know_is_not_known(office: Office) -> None:
+    """Or this team may not see it."""
+    with pytest.raises(JobNotKnown):
+        await office.jobs.job(JOB)
+
+
+@pytest.mark.parametrize(("how_many", "more"), [(2, False), (20, False), (21, True)])
+async def test_several_that_fit_are_ambiguous_and_named(office: Office, how_many: int, more: bool) -> None:
+    """`job_name` is not unique; the caller chooses by id."""
+    ids = [(await created(office)).id for _ in range(how_many)]
+
+    with pytest.raises(Ambiguous) as several:
+        await office.jobs.find(JobFilter(name="a job"))
+
+    assert several.value.facts == {"job_ids": [str(one) for one in ids[:20]], "more": more}
+
+
+async def test_one_that_fits_is_found_and_none_is_an_error(office: Office) -> None:
+    """The reference's `Job.find`."""
+    job = await created(office)
+
+    assert await office.jobs.find(JobFilter(name="a job")) == job
+    with pytest.raises(JobNotKnown):
+        await office.jobs.find(JobFilter(name="another"))
+
+
+# News of one job, in turn
+
+
+async def test_news_of_one_job_is_applied_one_piece_at_a_time(office: Office) -> None:
+    """Two roads at once: each must see what the other left."""
+    await office.observer.hear_router(report(1))
+    words = ["perm", "queue", "starting", "running"]
+
+    await asyncio.gather(
+        *(office.observer.hear_router(report(n + 2, word)) for n, word in enumerate(words)),
+        *(office.observer.hear_line(JOB, line) for line in (end_line(1),)),
+    )
+
+    job = office.history.jobs[JOB]
+    assert (job.phase, job.stream_ended) == (Phase.IN_PROGRESS, True)
+
+
+async def test_whose_job_it_is_decides_about_its_stream(office: Office) -> None:
+    """Another team's stream is not ours to read."""
+    theirs = uuid4()
+
+    ours = await office.observer.hear_router(report(2, "running"))
+    other = await office.observer.hear_router(report(2, "running", id=theirs, owner=owned_by("mercy")))
+
+    assert (ours.streamed, other.streamed) == (True, False)
+
+
+async def test_the_observer_forgets_the_turns_of_jobs_nobody_waits_for(office: Office) -> None:
+    """Jobs come and go for months."""
+    for _ in range(10):
+        await office.observer.hear_router(replace(report(1), id=uuid4()))
+
+    assert len(office.observer._turns) == 0
+
+
+def test_a_first_word_needs_no_history() -> None:
+    """So a kill can be answered without one."""
+    assert first_heard(report(2, "killed"), streamed=False).job.phase is Phase.KILLED

@@ -1,0 +1,115 @@
+"""The schema comes from migrations alone, and a value comes back from its row as it was."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlmodel import SQLModel
+
+from app.domain.errors import StoreAway
+from app.domain.events import Kind, Source
+from app.domain.jobs import Job
+from app.domain.phases import Phase
+from app.store.engine import migrate, migrations
+from app.store.tables import KINDS, PHASES, SOURCES, from_us, job_of, job_values, to_us
+from tests.support.news import NOON, full_job, job_in
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite+aiosqlite:///{tmp_path / 'a folder' / 'gateway.db'}"
+
+
+def engine_of(url: str) -> sa.Engine:
+    return sa.create_engine(sa.make_url(url).set(drivername="sqlite"))
+
+
+def tables_in(url: str) -> set[str]:
+    engine = engine_of(url)
+    try:
+        return set(sa.inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+
+
+def test_the_models_are_what_the_migrations_make(url: str) -> None:
+    """A column was added to one of the two and forgotten in the other."""
+    migrate(url)
+
+    engine = engine_of(url)
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), SQLModel.metadata)
+    engine.dispose()
+
+    assert differences == []
+
+
+def test_the_schema_goes_up_down_and_up_again(url: str) -> None:
+    """A step that cannot be taken back is a trap."""
+    migrate(url)
+    command.downgrade(migrations(url), "base")
+    assert tables_in(url) == {"alembic_version"}
+
+    migrate(url)
+
+    assert tables_in(url) == {"alembic_version", "job", "event", "position"}
+
+
+def test_migrating_again_changes_nothing(url: str) -> None:
+    """Every start migrates."""
+    migrate(url)
+
+    migrate(url)
+
+    assert "event" in tables_in(url)
+
+
+def test_a_newer_database_is_refused_with_what_to_do(url: str) -> None:
+    """An older program would write into a schema it does not understand."""
+    migrate(url)
+    engine = engine_of(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+
+    with pytest.raises(StoreAway, match=r"newer version of the gateway.*GATEWAY_DATABASE_URL"):
+        migrate(url)
+
+
+def test_every_field_of_a_full_job_is_filled() -> None:
+    """The round trip below is worth nothing where a field has its default."""
+    job = full_job()
+    empty = job_in(Phase.CREATED)
+
+    left_out = {name for name in Job.__struct_fields__ if getattr(job, name) == getattr(empty, name)}
+
+    assert left_out == {"id", "job_name", "operation", "params", "labels", "owner", "created", "router", "streamed"}
+
+
+def test_a_job_comes_back_from_its_row_as_it_was() -> None:
+    """What was known before a restart is known after it."""
+    job = full_job()
+
+    assert job_of(str(job_values(job)["state"])) == job
+
+
+@given(st.integers(-(2**50), 2**52))
+def test_a_moment_survives_its_column(us: int) -> None:
+    """Microseconds, exactly: floating point would lose some."""
+    assert to_us(from_us(us)) == us
+    assert to_us(NOON) % 1_000_000 == 123_456
+
+
+@pytest.mark.parametrize(
+    ("words", "numbers"),
+    [(Phase, PHASES), (Kind, KINDS), (Source, SOURCES)],
+)
+def test_every_word_has_a_number_of_its_own(words: type[Phase | Kind | Source], numbers: dict[str, int]) -> None:
+    """A word without one could not be written down."""
+    assert set(numbers) == set(words)
+    assert len(set(numbers.values())) == len(numbers)
