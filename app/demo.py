@@ -20,6 +20,7 @@ _HOLDOUT = "globex/holdout"
 _AS_GOOD_WITHIN = 0.01
 _PATIENCE = httpx.Timeout(30.0, read=60.0)
 _POOLED_WITHIN_S = 60
+_INTERRUPTED = 130
 
 Json = dict[str, Any]
 
@@ -36,8 +37,9 @@ async def run_demo(settings: Settings, *, once: bool) -> int:
     migrate(settings.database)
     typer.echo("Starting a Router, three Access Points (globex, mercy, lakeside) and the gateway …")
     async with _served(settings) as (server, url):
-        if not await _shown(url, settings.data_dir / "network", server):
-            return 1
+        right = await _shown(url, settings.data_dir / "network", server)
+        if not right:
+            return _INTERRUPTED if right is None else 1
         if not once:
             _invite(url)
             await server.stopped()
@@ -61,8 +63,8 @@ async def _served(settings: Settings) -> AsyncIterator[tuple[Server, str]]:
         await serving
 
 
-async def _shown(url: str, network_dir: Path, server: Server) -> bool:
-    """Whether the job was shown and right; False also when the server was told to stop meanwhile."""
+async def _shown(url: str, network_dir: Path, server: Server) -> bool | None:
+    """Whether the job was shown and right. None: the server was told to stop meanwhile."""
     job = asyncio.create_task(_show(url, network_dir), name="demo")
     stopped = asyncio.create_task(server.stopped(), name="until stopped")
     await asyncio.wait([job, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -70,7 +72,7 @@ async def _shown(url: str, network_dir: Path, server: Server) -> bool:
         task.cancel()
     await asyncio.wait([job, stopped])
     if job.cancelled():
-        return False
+        return None
     try:
         return job.result()
     except (httpx.HTTPError, OSError, TimeoutError) as error:

@@ -6,12 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from uuid import UUID
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from app.api import assets, events, health, jobs, permissions, results
 from app.api.middleware import BodyLimit, RequestIds
 from app.api.problems import ANY_PROBLEM, handle_problems
-from app.api.rooms import Rooms
+from app.api.rooms import Rooms, only_known_queries
 from app.services.assets import Assets
 from app.services.backoff import Backoff
 from app.services.changes import Changes
@@ -42,7 +42,12 @@ def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
             yield
 
     app = FastAPI(
-        title="tripleblind-gateway", version="0.1.0", summary=_SUMMARY, lifespan=lifespan, responses=ANY_PROBLEM
+        title="tripleblind-gateway",
+        version="0.1.0",
+        summary=_SUMMARY,
+        lifespan=lifespan,
+        responses=ANY_PROBLEM,
+        dependencies=[Depends(only_known_queries)],
     )
     for room in (jobs, results, events, permissions, assets, health):
         app.include_router(room.router)

@@ -129,7 +129,7 @@ async def _validation_error(request: Request, error: Exception) -> Response:
     if tuple(first["loc"]) == ("body",) and not _is_json(request):
         detail = "Send the body as JSON, with Content-Type: application/json."
         return problem(request, 415, code="unsupported-media-type", detail=detail)
-    named = [_named(one) for one in errors]
+    named = [_named(one, body=error.body) for one in errors]
     detail = f"{named[0]['field']}: {named[0]['detail']}"
     facts: dict[str, object] = {key: value for key, value in named[0].items() if key != "detail"}
     facts["errors"] = named
@@ -161,20 +161,28 @@ async def _unforeseen(request: Request, error: Exception) -> Response:
     return problem(request, 500, code="internal", detail=detail)
 
 
-def _named(error: Mapping[str, object]) -> dict[str, object]:
-    loc = error["loc"]
-    parts: Sequence[object] = loc if isinstance(loc, list | tuple) else [loc]
-    field = ".".join(str(part) for part in parts[1:] if part not in _UNION_MEMBERS) or str(parts[0])
+def _named(error: Mapping[str, Any], *, body: object) -> dict[str, object]:
+    where, *parts = error["loc"]
+    field = ".".join(_written(parts, body) if where == "body" else [str(part) for part in parts]) or str(where)
     field = field.encode(errors="replace").decode()  # a key that is no text would break the answer, too
-    context = error.get("ctx")
-    expected = context.get("expected") if isinstance(context, Mapping) else None
+    expected = error.get("ctx", {}).get("expected")
     named: dict[str, object] = {"field": field, "detail": error["msg"]}
     # pydantic tells a closed set as a sentence: 'a', 'b' or 'c'.
     return named if expected is None else {**named, "allowed": re.findall(r"'([^']*)'", str(expected))}
 
 
-# pydantic puts the tried member of a union into the path; the caller never wrote it.
-_UNION_MEMBERS = frozenset({"str", "list[str]", "dict[str,any]", "list[dict[str,any]]"})
+def _written(parts: Sequence[int | str], body: object) -> list[str]:
+    """The path as the caller wrote it: pydantic puts the members of a union that it tried into it."""
+    written: list[str] = []
+    for part in parts:
+        if isinstance(body, dict) and isinstance(part, str):
+            body = body.get(part)
+        elif isinstance(body, list) and isinstance(part, int):
+            body = body[part]
+        else:
+            continue
+        written.append(str(part))
+    return written
 
 
 def _is_json(request: Request) -> bool:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.domain.errors import Invalid
 from app.domain.ports import History
 from app.services.assets import Assets
 from app.services.contact import Contact
@@ -33,6 +34,18 @@ def rooms_of(request: Request) -> Rooms:
     """The rooms that the application was started with."""
     rooms: Rooms = request.app.state.rooms
     return rooms
+
+
+def only_known_queries(request: Request) -> None:
+    """Refuse a query parameter that the route does not have: misspelt, it would silently widen the answer."""
+    path = getattr(request.scope["route"], "path_format", "")
+    operation = request.app.openapi()["paths"].get(path, {}).get(request.method.lower())
+    if operation is None:
+        return  # no part of the API
+    known = sorted(one["name"] for one in operation.get("parameters", ()) if one["in"] == "query")
+    for name in request.query_params:
+        if name not in known:
+            raise Invalid(f"There is no query parameter {name!r} here.", field=name, allowed=known)
 
 
 RoomsDep = Annotated[Rooms, Depends(rooms_of)]

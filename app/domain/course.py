@@ -104,7 +104,8 @@ def _after(told: Told, report: JobReport) -> Told:
     elif to.is_final and not was.is_final:
         moved = _hold(job, to, report)
     elif may_move(was, to) or (is_requeued(told.job.market_status, report.market_status) and not was.is_final):
-        moved = _move(job, to, when=_when(report, to), source=Source.ROUTER)
+        begins_again = replace(job, code=JobCode.NOT_KNOWN_YET) if to is Phase.WAITING_ON_QUEUE else job
+        moved = _move(begins_again, to, when=_when(report, to), source=Source.ROUTER)
     else:
         late = replace(job, phase=to)
         event = _phase(late, previous=was, when=_when(report, to), source=Source.ROUTER, late=True)
@@ -207,7 +208,9 @@ def _status(job: Job, line: StatusLine) -> Told:
     )
     if job.is_over:
         return Told(job=job, events=(event,))
-    heard = replace(job, code=status.code, error=status.error or job.error, result=status.result or job.result)
+    # A code that says it is over is shown with the final phase, never before it.
+    code = job.code if status.code in _FINAL_CODES.values() else status.code
+    heard = replace(job, code=code, error=status.error or job.error, result=status.result or job.result)
     if status.error_code is not None:
         heard = replace(heard, error_code=status.error_code)
     if status.code == JobCode.IN_PROGRESS:

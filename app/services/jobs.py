@@ -47,7 +47,12 @@ class Jobs:
             report = await self._router.create(new, client_ref=client_ref)
         except Unanswered as unknown:
             report = await self._looked_up(client_ref, unknown)
-        return await self._observer.hear_router(report)
+        try:
+            return await self._observer.hear_router(report)
+        except StoreAway as away:
+            # It exists at the Router: whoever repeats the create must know.
+            away.facts["job_id"] = str(report.id)
+            raise
 
     async def create_and_submit(self, new: NewJob) -> Job:
         """Both; when only the submit fails, its error carries `job_id`."""

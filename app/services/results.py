@@ -21,13 +21,16 @@ class Results:
         self._access_points = access_points
 
     async def result(self, job_id: UUID) -> Result:
-        """Raises JobNotFinished while it runs, ResultNotKnown when it ended without one."""
+        """Raises JobNotFinished while it runs, ResultNotKnown when it ended without one.
+
+        There from the status that tells of it: whoever was shown that may fetch it.
+        """
         job = await self._jobs.job(job_id)
+        if job.result is not None:
+            return job.result
         if not job.is_over:
             raise JobNotFinished(f"The job has not ended yet: {job.phase}. Follow its events.", phase=job.phase)
-        if job.result is None:
-            raise ResultNotKnown(f"The job ended without a result: {job.phase}.", phase=job.phase)
-        return job.result
+        raise ResultNotKnown(f"The job ended without a result: {job.phase}.", phase=job.phase)
 
     @asynccontextmanager
     async def table(self, job_id: UUID, *, media_type: str) -> AsyncIterator[Content]:

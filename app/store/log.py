@@ -37,9 +37,12 @@ class Writer:
         self._now = now
         self._queue: asyncio.Queue[_Entry | None] = asyncio.Queue(_QUEUE)
         self._last = 0
+        self._closed = False
 
     async def keep(self, told: Told | None, *, position: Mark | None) -> None:
         """Return once it is durable and told. Raises StoreAway when it was not written."""
+        if self._closed:
+            raise StoreAway("The gateway is stopping.")
         done = asyncio.get_running_loop().create_future()
         await self._queue.put(_Entry(told=told, position=position, done=done))
         await done
@@ -55,6 +58,7 @@ class Writer:
 
     async def close(self) -> None:
         """End `run` once the queue is written."""
+        self._closed = True
         await self._queue.put(None)
 
     def _with_waiting(self, first: _Entry) -> tuple[list[_Entry], bool]:

@@ -14,7 +14,7 @@ from app.domain.jobs import Mark
 from app.domain.network import Asset, Uploaded
 from app.domain.ports import Content
 from app.domain.reports import MessageLine, StreamAddress, StreamLine
-from app.upstream.calls import parsed, refuse_half_done
+from app.upstream.calls import bounded, parsed, refuse_half_done
 from app.upstream.failures import UNREADABLE, reading, refusal, writing
 from app.upstream.lines import TooLong, lines_of
 from app.upstream.wire import stream_line
@@ -41,7 +41,9 @@ class HttpAccessPoints:
         with reading(_PEER):
             async with self._client.stream("GET", address.url, params=query, headers=headers) as response:
                 if not response.is_success:
-                    raise refusal(response.status_code, await response.aread(), missing=JobNotKnown, peer=_PEER)
+                    raise refusal(
+                        response.status_code, await bounded(response, peer=_PEER), missing=JobNotKnown, peer=_PEER
+                    )
                 yield self._stream(job_id, response, last=after)
 
     @asynccontextmanager
@@ -53,18 +55,23 @@ class HttpAccessPoints:
                 if response.status_code == httpx.codes.NOT_ACCEPTABLE:
                     raise NotAcceptable(f"A {asset.kind} has no form {media_type}.")
                 if not response.is_success:
-                    raise refusal(response.status_code, await response.aread(), missing=AssetNotKnown, peer=_PEER)
+                    raise refusal(
+                        response.status_code, await bounded(response, peer=_PEER), missing=AssetNotKnown, peer=_PEER
+                    )
                 yield _content(response)
 
     async def upload(self, asset: Asset, *, media_type: str, pieces: AsyncIterator[bytes]) -> Uploaded:
         address = _address(asset)
         headers = {**_bearer(address), "Content-Type": media_type}
         with writing(_PEER):
-            response = await self._client.put(address.url, content=pieces, headers=headers, timeout=_UPLOAD_TIMEOUT_S)
-        refuse_half_done(response.status_code, peer=_PEER)
-        if not response.is_success:
-            raise refusal(response.status_code, response.content, missing=AssetNotKnown, peer=_PEER)
-        return parsed(response.content, Uploaded, peer=_PEER)
+            async with self._client.stream(
+                "PUT", address.url, content=pieces, headers=headers, timeout=_UPLOAD_TIMEOUT_S
+            ) as response:
+                status, body = response.status_code, await bounded(response, peer=_PEER)
+        refuse_half_done(status, peer=_PEER)
+        if not httpx.codes.is_success(status):
+            raise refusal(status, body, missing=AssetNotKnown, peer=_PEER)
+        return parsed(body, Uploaded, peer=_PEER)
 
     async def _stream(
         self, job_id: UUID, response: httpx.Response, *, last: Mark | None

@@ -56,7 +56,7 @@ class Calls:
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         async with self._client.stream(method, path, params=params, content=content, headers=headers) as response:
-            return response.status_code, await _bounded(response, self._peer)
+            return response.status_code, await bounded(response, peer=self._peer)
 
     def _parsed(self, status: int, body: bytes, kind: type[T], *, missing: type[NotKnown]) -> T:
         if not httpx.codes.is_success(status):
@@ -79,7 +79,8 @@ def refuse_half_done(status: int, *, peer: str) -> None:
         raise Unanswered(detail, upstream_status=status)
 
 
-async def _bounded(response: httpx.Response, peer: str) -> bytes:
+async def bounded(response: httpx.Response, *, peer: str) -> bytes:
+    """The whole answer. Raises Garbled when it is larger than is taken."""
     body = bytearray()
     async for piece in response.aiter_bytes():
         body += piece

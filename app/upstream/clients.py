@@ -24,7 +24,8 @@ async def open_clients(url: str, *, token: str, call_timeout_s: float, silence_s
     headers = {"Authorization": f"Bearer {token}"}
     limits = httpx.Limits(max_connections=_CALLS_AT_ONCE, max_keepalive_connections=_CALLS_AT_ONCE)
     unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    tls = httpx.create_ssl_context(trust_env=False)  # reading the certificates takes longer than all the rest
+    # Made once: reading the certificates takes longer than all the rest. SSL_CERT_FILE names those of an own authority.
+    tls = httpx.create_ssl_context()
     streaming = httpx.Timeout(call_timeout_s, read=silence_s)
     async with (
         httpx.AsyncClient(

@@ -10,7 +10,7 @@ from app.domain.errors import AssetNotKnown, JobNotKnown, RequestNotKnown
 from app.domain.jobs import Mark, NewJob
 from app.domain.network import AccessRequest, Asset, Operation
 from app.domain.reports import Change, JobReport, Me
-from app.upstream.calls import MAX_ANSWER_BYTES, Calls, parsed
+from app.upstream.calls import MAX_ANSWER_BYTES, Calls, bounded, parsed
 from app.upstream.failures import reading, refusal
 from app.upstream.lines import TooLong, lines_of
 from app.upstream.wire import AccessRequests, Assets, ChangeLine, Items, JobAnswer, Operations, create_body
@@ -55,7 +55,9 @@ class HttpRouter:
         with reading(_PEER):
             async with self._streams.stream("GET", "/v1/changes", params=query) as response:
                 if not response.is_success:
-                    raise refusal(response.status_code, await response.aread(), missing=JobNotKnown, peer=_PEER)
+                    raise refusal(
+                        response.status_code, await bounded(response, peer=_PEER), missing=JobNotKnown, peer=_PEER
+                    )
                 yield _changes(response)
 
     async def operations(self) -> Sequence[Operation]:
