@@ -53,7 +53,7 @@ class Viewer:
                 self._news.notify_all()
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(25, marks=[pytest.mark.full, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("kills", [3, pytest.param(25, marks=[pytest.mark.full, pytest.mark.timeout(600)])])
 async def test_nothing_a_viewer_was_shown_is_lost_or_renumbered(
     own_gateway: Gateway, running_network: RunningNetwork, finished: Finished, kills: int
 ) -> None:

@@ -40,7 +40,7 @@ def embedded(tmp_path: Path) -> Iterator[Gateway]:
         gateway.end()
 
 
-@pytest.mark.parametrize("end", _ENDS)
+@pytest.mark.parametrize("end", ["ctrl-c", pytest.param("sigterm", marks=pytest.mark.full), "sigkill"])
 async def test_no_process_outlives_the_gateway(embedded: Gateway, end: str) -> None:
     """A network that computes on after its gateway has gone would hold ports, files and processors."""
     if end != "sigterm":

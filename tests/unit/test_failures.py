@@ -58,7 +58,9 @@ def leaves(kind: type[Exception]) -> Iterator[type[Exception]]:
         yield from leaves(one)
 
 
-HTTPX_ERRORS = sorted({kind for kind in leaves(httpx.HTTPError) if kind.__module__.partition(".")[0] == "httpx"}, key=repr)
+HTTPX_ERRORS = sorted(
+    {kind for kind in leaves(httpx.HTTPError) if kind.__module__.partition(".")[0] == "httpx"}, key=repr
+)
 NEVER_ASKED_FOR = {httpx.HTTPStatusError}  # only raise_for_status raises it, and nobody here calls that
 
 
