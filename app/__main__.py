@@ -1,6 +1,7 @@
 """The command line: serve · demo · migrate."""
 
 import asyncio
+import os
 import sys
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from app.demo import DemoFailed, run_demo
 from app.domain.errors import GatewayError
 from app.logs import log_to_stderr
-from app.serving import serve as serve_until_told
+from app.serving import server_of
 from app.settings import Settings
 from app.store.engine import migrate as migrate_database
 
@@ -25,7 +26,8 @@ def gateway() -> None:
 @cli.command()
 def serve() -> None:
     """Serve the gateway, as the GATEWAY_ settings say."""
-    asyncio.run(serve_until_told(_settings(), started=lambda url: typer.echo(f"Serving on {url}")))
+    server = server_of(_settings(), started=lambda url: typer.echo(f"Serving on {url}"))
+    asyncio.run(server.serve())
 
 
 @cli.command()
@@ -46,6 +48,7 @@ def migrate() -> None:
 
 def main() -> None:
     """The program `gateway`."""
+    os.umask(0o077)  # what a history holds is for its owner's eyes
     log_to_stderr()
     try:
         cli()

@@ -48,8 +48,13 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say where we serve, once we do."""
-        await super().startup(sockets)
+        """Say where we serve, once we do. Raises NotServing."""
+        try:
+            await super().startup(sockets)
+        except SystemExit as refused:  # uvicorn's way to say that the address cannot be had
+            raise NotServing(f"The gateway cannot listen on {self.config.host}:{self.config.port}.") from refused
+        if self.lifespan.should_exit:
+            raise NotServing("The gateway did not start.")
         if self.started and not self.should_exit:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._tell_started(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
@@ -61,15 +66,13 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def serve(settings: Settings, *, started: Started) -> None:
-    """Serve until SIGINT or SIGTERM; `started` is told the address. Raises StoreAway when the database is not ours."""
-    await asyncio.to_thread(migrate, settings.database)
-    server = server_of(settings, started=started)
-    await server.serve()
+class NotServing(GatewayError):
+    """The server could not begin; why was said already."""
 
 
 def server_of(settings: Settings, *, started: Started) -> Server:
-    """A server for these settings that has not begun."""
+    """A server that has not begun; `started` is told the address once it has. Raises StoreAway for no database of ours."""
+    migrate(settings.database)
     hub = Hub()
     config = uvicorn.Config(
         _plain_about_failure(create_app(settings, hub=hub)),

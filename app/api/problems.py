@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from app.domain.errors import (
     Ambiguous,
@@ -85,6 +86,7 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(GatewayError, _gateway_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -140,6 +142,8 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  (registered for it)
     code = _CODES_OF_STATUS.get(error.status_code, "http-error")
     detail, headers = error.detail, error.headers
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        detail = "The body is not JSON in UTF-8, nests too deeply, or holds a number that is too long."
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail = "There is nothing at this path; /docs shows what there is."
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -155,6 +159,11 @@ def _methods(request: Request) -> list[str]:
     return sorted(method.upper() for method in app.openapi()["paths"].get(path, {}))
 
 
+async def _gone(_request: Request, _error: Exception) -> Response:
+    """Nobody is there to be told."""
+    return Response(status_code=400)
+
+
 async def _unforeseen(request: Request, error: Exception) -> Response:
     log.error("unforeseen error", exc_info=error, extra={"request_id": request.scope.get("request_id")})
     detail = "The gateway failed in a way that was not foreseen; its log has the details under this request_id."
@@ -163,23 +172,23 @@ async def _unforeseen(request: Request, error: Exception) -> Response:
 
 def _named(error: Mapping[str, Any], *, body: object) -> dict[str, object]:
     where, *parts = error["loc"]
-    field = ".".join(_written(parts, body) if where == "body" else [str(part) for part in parts]) or str(where)
+    in_body = where == "body"
+    path = _written(parts, body, missing=error["type"] == "missing") if in_body else [str(part) for part in parts]
+    field = ".".join(path) or str(where)
     field = field.encode(errors="replace").decode()  # a key that is no text would break the answer, too
     expected = error.get("ctx", {}).get("expected")
-    named: dict[str, object] = {"field": field, "detail": error["msg"]}
+    named: dict[str, object] = {"field": field, "detail": error["msg"].removeprefix("Value error, ")}
     # pydantic tells a closed set as a sentence: 'a', 'b' or 'c'.
     return named if expected is None else {**named, "allowed": re.findall(r"'([^']*)'", str(expected))}
 
 
-def _written(parts: Sequence[int | str], body: object) -> list[str]:
+def _written(parts: Sequence[int | str], body: object, *, missing: bool) -> list[str]:
     """The path as the caller wrote it: pydantic puts the members of a union that it tried into it."""
     written: list[str] = []
     for part in parts:
-        if isinstance(body, dict) and isinstance(part, str):
-            body = body.get(part)
-        elif isinstance(body, list) and isinstance(part, int):
+        if (isinstance(body, dict) and part in body) or (isinstance(body, list) and isinstance(part, int)):
             body = body[part]
-        else:
+        elif not (missing and isinstance(body, dict)):
             continue
         written.append(str(part))
     return written

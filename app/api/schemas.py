@@ -19,7 +19,7 @@ from app.services.contact import Contact
 
 LARGEST_ID = 2**63 - 1  # of an event
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 Kind = Literal["table", "model"]
 RequestState = Literal["pending", "accepted", "denied", "withdrawn"]
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from app.domain.codes import JobCode
 from app.domain.events import Kind, NewEvent, Source, Told
-from app.domain.jobs import Ending, Job
+from app.domain.jobs import Ending, Job, Result
 from app.domain.messages import STARTING, is_metrics
 from app.domain.phases import OF_MARKET_STATUS, Phase, is_requeued, may_move
 from app.domain.reports import EndLine, JobReport, MessageLine, StatusLine, StreamLine, first_told
@@ -128,7 +128,6 @@ def _facts(job: Job, report: JobReport) -> Job:
         reason=report.reason,
         error=report.error or job.error,
         error_code=job.error_code if report.error_code is None else report.error_code,
-        result=report.result or job.result,
     )
 
 
@@ -146,7 +145,8 @@ def _waits_for(job: Job) -> object:
 
 
 def _hold(job: Job, to: Phase, report: JobReport) -> Told:
-    ending = Ending(phase=to, when=_when(report, to), reason=report.reason)
+    made = report.result.asset_id if report.result else None
+    ending = Ending(phase=to, when=_when(report, to), reason=report.reason, asset_id=made)
     held = replace(job, held=ending)
     has_no_stream = not job.streamed or report.submitted is None
     return _ended(held) if job.stream_ended or has_no_stream else Told(job=held)
@@ -162,6 +162,7 @@ def _ended(job: Job) -> Told:
         phase=ending.phase,
         finished=ending.when,
         code=_FINAL_CODES.get(ending.phase, job.code),
+        result=job.result or _without_text(ending.asset_id),
         waiting_on=(),
         queue=(),
         held=None,
@@ -171,6 +172,11 @@ def _ended(job: Job) -> Told:
     data = msgspec.json.encode(EndData(job_id=job.id, phase=over.phase)).decode()
     end = NewEvent(kind=Kind.END, source=Source.GATEWAY, when=ending.when, data=data)
     return Told(job=over, events=(phase, end))
+
+
+def _without_text(asset_id: UUID | None) -> Result | None:
+    """What is left of a result whose status never came: the asset, if one was made."""
+    return None if asset_id is None else Result(raw_status="", asset_id=asset_id)
 
 
 def _move(job: Job, to: Phase, *, when: datetime, source: Source) -> Told:

@@ -58,11 +58,12 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """A final phase that is held until the Access Point's last message has come."""
+    """A final phase that is held until the Access Point's last message has come, and the asset that was made."""
 
     phase: Phase
     when: datetime
     reason: str | None
+    asset_id: UUID | None
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,12 @@ class StreamAddress(msgspec.Struct, frozen=True, kw_only=True):
     token: str
 
 
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """What the Router knows of a result: the asset. Its text comes from the Access Point alone."""
+
+    asset_id: UUID | None
+
+
 class JobReport(msgspec.Struct, frozen=True, kw_only=True):
     """What the Router says of a job: the document after the change `sequence` of its storage `epoch`, made at `changed`."""
 
@@ -39,7 +45,7 @@ class JobReport(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     error: str
     error_code: int | None
-    result: Result | None
+    result: Made | None
     stream: StreamAddress | None
 
     @property

@@ -1,11 +1,12 @@
 """What scikit-learn gives when all rows lie in one place: the reference a federated regression is compared to.
 
-`python -m network.data.pooled [LOGISTIC|LINEAR]` prints it as one JSON object.
+`python -m network.data.pooled [LOGISTIC|LINEAR] [--against MODEL]` prints it as one JSON object.
 """
 
 import json
 import sys
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from network.data.tables import DemoTable, tables_of
+from network.protocols.model_file import Model, from_bytes
 
 RegressionType = Literal["LINEAR", "LOGISTIC"]
 TARGET = "target"
@@ -57,6 +59,14 @@ def pooled_fit(regression_type: RegressionType = "LOGISTIC", *, c: float = 1.0, 
     )
 
 
+def largest_difference(fit: PooledFit, *, model: Model) -> float:
+    """Between the coefficients of a model and of the fit, both for features of variance 1. Infinite for other features."""
+    if set(model.features) != set(fit["coefficients"]):
+        return float("inf")
+    wanted = np.array([fit["coefficients"][name] for name in model.features])
+    return float(np.max(np.abs(model.coefficients - wanted) * model.scale))
+
+
 def _quality(fitted: Pipeline, *, names: list[str]) -> float:
     """What scikit-learn scores a model by: accuracy of a classifier, r2 of a regressor."""
     holdout = _table("globex", "holdout").table
@@ -79,10 +89,16 @@ def _matrix(table: pa.Table, names: list[str]) -> NDArray[np.float64]:
 
 
 def main() -> None:
-    """Print the fit named on the command line, LOGISTIC by default."""
+    """Print the fit named on the command line, LOGISTIC by default, and how far a trained model is from it."""
     parser = ArgumentParser(prog="python -m network.data.pooled", description=__doc__)
     parser.add_argument("regression_type", nargs="?", choices=["LOGISTIC", "LINEAR"], default="LOGISTIC")
-    json.dump(pooled_fit(parser.parse_args().regression_type), sys.stdout)
+    parser.add_argument("--against", type=Path, help="a model asset's bytes; adds `largest_difference`")
+    given = parser.parse_args()
+    fit = pooled_fit(given.regression_type)
+    told: dict[str, object] = {**fit}
+    if given.against is not None:
+        told["largest_difference"] = largest_difference(fit, model=from_bytes(given.against.read_bytes()))
+    json.dump(told, sys.stdout)
     sys.stdout.write("\n")
 
 

@@ -108,7 +108,7 @@ def full_job() -> Job:
         stream=Mark(epoch="point", sequence=7),
         stream_ended=True,
         upstream_lost_since=NOON,
-        held=Ending(phase=Phase.COMPLETE, when=NOON, reason="done"),
+        held=Ending(phase=Phase.COMPLETE, when=NOON, reason="done", asset_id=None),
     )
 
 

@@ -12,10 +12,11 @@ from msgspec.structs import replace
 from app.domain.codes import JobCode
 from app.domain.course import first_heard, hear_line, hear_router, stop_waiting, upstream_back, upstream_lost
 from app.domain.events import Kind, NewEvent, Told
-from app.domain.jobs import Job
+from app.domain.jobs import Job, Result
 from app.domain.phases import OF_MARKET_STATUS, WITHOUT_CODE, Phase, is_requeued, may_move
-from app.domain.reports import EndLine, JobReport, MessageLine, StatusLine
+from app.domain.reports import EndLine, JobReport, Made, MessageLine, StatusLine
 from tests.support.news import (
+    ASSET,
     FINAL,
     NOON,
     PERMISSION,
@@ -473,3 +474,48 @@ def test_a_stream_lost_when_the_job_ends_is_lost_no_more() -> None:
 
     assert course.job.upstream_lost_since is None
     assert course.take("back") is None
+
+
+def test_the_text_of_a_result_comes_from_the_access_point_alone() -> None:
+    """The Router knows which asset was made, and nothing that was computed."""
+    course = Course(first_heard(report(), streamed=True).job)
+    course.take(report(2, "complete", result=Made(asset_id=ASSET)))
+
+    before = course.job.result
+    course.take(status_line(1, JobCode.COMPLETE, result=RESULT))
+
+    assert (before, course.job.result) == (None, RESULT)
+
+
+def test_of_a_result_whose_status_never_came_the_asset_is_left() -> None:
+    """What was made can still be fetched."""
+    course = Course(first_heard(report(), streamed=True).job)
+    course.take(report(2, "complete", result=Made(asset_id=ASSET)))
+
+    course.take("stop waiting")
+
+    assert course.job.result == Result(raw_status="", asset_id=ASSET)
+
+
+@pytest.mark.parametrize(("code", "market_status"), [(JobCode.COMPLETE, "complete"), (JobCode.ERROR, "error")])
+def test_a_code_that_says_it_is_over_is_shown_with_the_final_phase(code: JobCode, market_status: str) -> None:
+    """Whoever asks for the status and acts on it must find what it says."""
+    course = Course(first_heard(report(2, "running"), streamed=True).job)
+    course.take(status_line(1, JobCode.IN_PROGRESS))
+    course.take(status_line(2, code))
+
+    before = course.job.status
+    course.take(end_line(3))
+    course.take(report(3, market_status))
+
+    assert (before, course.job.status) == (JobCode.IN_PROGRESS, code)
+
+
+def test_back_in_the_queue_a_job_has_no_code_of_its_first_run() -> None:
+    """It calculates no more."""
+    course = Course(first_heard(report(2, "running"), streamed=True).job)
+    course.take(status_line(1, JobCode.IN_PROGRESS))
+
+    course.take(report(3, "queue", queue=(PLACE,)))
+
+    assert (course.job.phase, course.job.status) == (Phase.WAITING_ON_QUEUE, JobCode.NOT_KNOWN_YET)
