@@ -260,3 +260,35 @@ async def _pieces() -> AsyncIterator[bytes]:
 def _resident_kb(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/assets?kin=table", "/v1/access-requests?stat=pending", "/v1/events?aftr=1", "/v1/jobs?naem=x"]
+)
+async def test_a_misspelt_query_parameter_is_refused_with_those_there_are(caller: Caller, path: str) -> None:
+    """Ignored, it would silently widen the answer."""
+    answer = await caller.client.get(path)
+
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["field"]) == (
+        422,
+        "invalid",
+        path.partition("?")[2][:4].rstrip("="),
+    )
+    assert problem["allowed"]
+
+
+async def test_a_wrong_value_deep_in_params_is_named_as_it_was_written(caller: Caller) -> None:
+    """What a validator calls its alternatives is nothing a caller wrote."""
+    wrong = '{"job_name":"deep","operation":"REGRESSION","params":{"model_params":{"max_iter":1e999}}}'
+
+    answer = await caller.client.post("/v1/jobs", content=wrong, headers={"Content-Type": "application/json"})
+
+    assert answer.json()["field"].startswith("params.model_params.max_iter")
+
+
+async def test_a_name_that_nobody_can_see_is_refused(caller: Caller) -> None:
+    """A list of blanks helps nobody."""
+    answer = await caller.client.post("/v1/jobs", json={"job_name": "   ", "operation": "REGRESSION"})
+
+    assert (answer.status_code, answer.json()["field"]) == (422, "job_name")
