@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from app.demo import DemoFailed, run_demo
 from app.domain.errors import GatewayError
 from app.logs import log_to_stderr
-from app.serving import server_of
+from app.serving import NotServing, server_of
 from app.settings import Settings
 from app.store.engine import migrate as migrate_database
 
@@ -54,7 +54,7 @@ def main() -> None:
         cli()
     except KeyboardInterrupt:
         sys.exit(130)
-    except (GatewayError, DemoFailed) as error:
+    except (GatewayError, NotServing, DemoFailed) as error:
         typer.echo(f"gateway: {error}", err=True)
         sys.exit(1)
 

@@ -66,7 +66,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-class NotServing(GatewayError):
+class NotServing(Exception):
     """The server could not begin; why was said already."""
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -91,24 +92,36 @@ def checked(model: type[M], document: object, *, under: str = "") -> M:
         # Strict and as JSON: what the published schema refuses, "5" for a number say, is refused here.
         return model.model_validate_json(msgspec.json.encode(document), strict=True)
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        field = ".".join([under] * bool(under) + _written(first["loc"], document))
-        allowed = _CHOICE.findall(first["ctx"]["expected"]) if first["type"] == "literal_error" else None
-        raise refusals.invalid(field, f"{field or 'The body'}: {first['msg']}.", allowed=allowed) from exc
+        told = _most_telling(exc.errors(include_url=False, include_input=False))
+        field = ".".join([under] * bool(under) + _written(told, document))
+        detail = f"{field or 'The body'}: {told['msg'].removeprefix('Value error, ')}."
+        raise refusals.invalid(field, detail, allowed=_allowed(told, model)) from exc
 
 
-def _written(place: tuple[int | str, ...], document: object) -> list[str]:
+def _most_telling(errors: list[ErrorDetails]) -> ErrorDetails:
+    """A key that is not known says more than one that is missing: it is often that one, misspelt."""
+    return next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
+
+
+def _written(error: ErrorDetails, document: object) -> list[str]:
     """The path as the caller wrote it: pydantic puts the members of a union that it tried into it."""
     written: list[str] = []
-    for part in place:
-        if isinstance(document, dict) and isinstance(part, str):
-            document = document.get(part)
-        elif isinstance(document, list) and isinstance(part, int):
-            document = document[part]
-        else:
-            continue
-        written.append(str(part))
-    return written
+    for part in error["loc"]:
+        members = dict(enumerate(document)) if isinstance(document, list) else document
+        if isinstance(members, dict) and part in members:
+            document = members[part]
+            written.append(str(part))
+    return written + [str(part) for part in error["loc"][-1:] if error["type"] == "missing"]
+
+
+def _allowed(error: ErrorDetails, model: type[BaseModel]) -> list[str] | None:
+    """The closed set that was left; None where there is none."""
+    if error["type"] == "literal_error":
+        return _CHOICE.findall(error["ctx"]["expected"])
+    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
+        return list(model.model_fields)
+    # A validator of ours gives the set with its message.
+    return error.get("ctx", {}).get("allowed")
 
 
 def canonical(document: object) -> bytes:

@@ -186,9 +186,11 @@ def _written(parts: Sequence[int | str], body: object, *, missing: bool) -> list
     """The path as the caller wrote it: pydantic puts the members of a union that it tried into it."""
     written: list[str] = []
     for part in parts:
-        if (isinstance(body, dict) and part in body) or (isinstance(body, list) and isinstance(part, int)):
+        if isinstance(body, dict) and (part in body or missing):
+            body = body.get(part)
+        elif isinstance(body, list) and isinstance(part, int):
             body = body[part]
-        elif not (missing and isinstance(body, dict)):
+        else:
             continue
         written.append(str(part))
     return written

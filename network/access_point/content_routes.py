@@ -76,7 +76,7 @@ async def _received(request: Request, station: Station, asset_id: str, media_typ
         file = f"{asset_id}{assets.SUFFIXES['table']}"
         ready.replace(station.assets / file)
     except Unreadable as exc:
-        raise refusals.invalid("", str(exc)) from exc
+        raise refusals.invalid("body", str(exc)) from exc
     finally:
         draft.unlink(missing_ok=True)
         ready.unlink(missing_ok=True)

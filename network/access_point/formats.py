@@ -24,7 +24,10 @@ def stored_from(source: Path, target: Path, *, media_type: str) -> pa.Table:
         table = pa.csv.read_csv(source) if media_type == CSV else pa.parquet.read_table(source)
     except (pa.ArrowException, OSError, ValueError) as exc:
         raise Unreadable(f"The bytes cannot be read as {media_type}.") from exc
+    _check_text(table, media_type)
     _check_columns(table)
+    if not table.num_rows:
+        raise Unreadable("The table has no rows.")
     store(table, target)
     return table
 
@@ -68,3 +71,17 @@ def _check_columns(table: pa.Table) -> None:
         raise Unreadable("Two columns have the same name; rename one.")
     if not all(table.column_names):
         raise Unreadable("A column has no name; give it one in the header line.")
+
+
+def _check_text(table: pa.Table, media_type: str) -> None:
+    for place, field in enumerate(table.schema, start=1):
+        # A CSV column that is not UTF-8 is read as bytes; a name that is not cannot be written as JSON.
+        if (media_type == CSV and pa.types.is_binary(field.type)) or not _is_text(field):
+            raise Unreadable(f"Column {place} is not text in UTF-8; encode the file as UTF-8.")
+
+
+def _is_text(field: pa.Field) -> bool:
+    try:
+        return "\N{REPLACEMENT CHARACTER}" not in field.name
+    except UnicodeDecodeError:
+        return False

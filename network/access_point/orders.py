@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from network.access_point import assets, grants, outbox, tasks
+from network.access_point import assets, grants, outbox, results, tasks
 from network.access_point.runner import Runner, report_failure
 from network.access_point.station import Station
 from network.access_point.streams import COMPLETE, ERROR, Stream
@@ -91,8 +91,10 @@ class Orders:
             return
         stream, outcome = self._stream(db, order), order["outcome"]
         if outcome == "complete":
-            stream.status(COMPLETE, communications=order["communications"], result=order["result"])
+            result = results.of(db, order["job_id"])
+            stream.status(COMPLETE, communications=order["communications"], result=result)
         else:
+            results.drop(db, order["job_id"])
             assets.drop_made_by(db, order["job_id"], folder=self._station.assets)
         if outcome == "error":
             facts = {name: order[name] for name in ("communications", "error", "error_code")}

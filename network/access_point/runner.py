@@ -4,25 +4,22 @@ import asyncio
 import logging
 import os
 import secrets
-import signal
 import sqlite3
 import sys
 from asyncio import StreamReader
 from asyncio.subprocess import PIPE, Process
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 import msgspec
 
-from network.access_point import assets, failures, outbox
+from network.access_point import assets, failures, outbox, process_groups, results
 from network.access_point.failures import Failure
 from network.access_point.station import Station
 from network.access_point.streams import IN_PROGRESS, Stream
 from network.access_point.tasks import Task, held_by_job
 
 _MAX_LINE_BYTES = 16 << 20
-_GROUP_POLL_S, _GROUP_POLLS = 0.005, 200
 _WORKER = (sys.executable, "-m", "network.access_point.worker")
 log = logging.getLogger(__name__)
 
@@ -37,13 +34,14 @@ class Runner:
         self._is_initiator = order["terms"]["team"] == station.team
         self._process: Process | None = None
         self._killed = False
+        self._is_gone = False
         self._last_words: dict[str, Any] = {}
 
     def kill(self) -> None:
         """End the whole process group, now."""
         self._killed = True
-        if self._process is not None:
-            _signal_group(self._process.pid)
+        if self._process is not None and not self._is_gone:
+            process_groups.kill(self._process.pid)
 
     async def run(self) -> None:
         """Run the job here; its end is reported whatever it is, unless the Access Point itself stops."""
@@ -51,20 +49,22 @@ class Runner:
             task = self._task()
             self._process = process = await self._spawn(task)
             if self._killed:
-                _signal_group(process.pid)
+                process_groups.kill(process.pid)
             self._note_start()
             if process.stdout is not None:
                 await self._listen(process.stdout)
             returncode = await process.wait()
-            await _group_gone(process.pid)
+            await process_groups.gone(process.pid)
+            # From here on the number may belong to others.
+            self._is_gone = True
             self._report(returncode)
         except OSError as exc:
             log.exception("job could not be run", extra={"job": self.job_id})
             self._last_words = {"verb": "failed", **asdict(failures.not_run(self._station.team, exc))}
             self._report(-1)
         finally:
-            if self._process is not None:
-                _signal_group(self._process.pid)
+            if self._process is not None and not self._is_gone:
+                process_groups.kill(self._process.pid)
             self._station.rooms.close(self.job_id)
             self._station.running.pop(self.job_id, None)
 
@@ -157,7 +157,9 @@ class Runner:
             # The file is in place before anybody can be told of it.
             (self._station.jobs / self.job_id / "made" / asset["file"]).replace(self._station.assets / asset["file"])
             assets.keep(db, asset, job_id=self.job_id)
-        facts = {"result": words["result"], "made": [assets.told(asset) for asset in made]}
+        result = words["result"]
+        results.keep(db, self.job_id, raw_status=result["raw_status"], asset_id=result["asset_id"])
+        facts = {"result": {"asset_id": result["asset_id"]}, "made": [assets.told(asset) for asset in made]}
         outbox.put(db, "done", job_id=self.job_id, communications=communications, **facts)
 
     def _report_failure(
@@ -176,20 +178,3 @@ def report_failure(db: sqlite3.Connection, job_id: str, failure: Failure, *, com
     """Tell the Router that this party cannot go on."""
     facts = {"error": failure.error, "error_code": failure.error_code, "communications": communications}
     outbox.put(db, "failed", job_id=job_id, **facts)
-
-
-def _signal_group(group: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
-
-
-async def _group_gone(group: int) -> None:
-    # The leader is reaped, but it may have had children; nobody rings when the last of a group is gone. Killed ones
-    # whose new parent does not reap them stay in the table for ever, though they run no more: hence the bound.
-    for _ in range(_GROUP_POLLS):
-        try:
-            os.killpg(group, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):  # the latter on macOS, for a group of zombies
-            return
-        await asyncio.sleep(_GROUP_POLL_S)
-    log.warning("process group not reaped", extra={"group": group})

@@ -25,6 +25,12 @@ CREATE TABLE IF NOT EXISTS jobs (
     decided INTEGER NOT NULL DEFAULT 0
 );
 
+CREATE TABLE IF NOT EXISTS results (
+    job_id TEXT PRIMARY KEY,
+    raw_status TEXT NOT NULL,
+    asset_id TEXT
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS lines (
     job_id TEXT NOT NULL,
     sequence INTEGER NOT NULL,

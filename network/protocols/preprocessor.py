@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 
 class AddedColumn(BaseModel):
@@ -28,7 +29,8 @@ class Preprocessor(BaseModel):
 
     type: Literal["tabular"] = Field(default="tabular", description="The kind of data.")
     all_columns: bool = Field(default=False, description="Keep every column; add_column then only names the target.")
-    add_column: tuple[AddedColumn, ...] = Field(default=(), description="The columns to keep, in order.")
+    # A list: the check of the keys below makes Python of the JSON, in which strictly read no list is a tuple.
+    add_column: list[AddedColumn] = Field(default=[], description="The columns to keep, in order.")
 
     @model_validator(mode="before")
     @classmethod
@@ -36,7 +38,10 @@ class Preprocessor(BaseModel):
         if isinstance(given, Mapping):
             unknown = sorted(str(key) for key in given if key not in cls.model_fields)
             if unknown:
-                raise ValueError(f"{', '.join(unknown)} is not offered; allowed: {', '.join(cls.model_fields)}")
+                allowed = list(cls.model_fields)
+                text = f"{', '.join(unknown)} is not offered; allowed: {', '.join(allowed)}"
+                # The text is a value here, not the template: a key may hold braces.
+                raise PydanticCustomError("not_offered", "{text}", {"text": text, "allowed": allowed})
         return given
 
     @model_validator(mode="after")

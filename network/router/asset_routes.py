@@ -66,7 +66,7 @@ ROUTES = [
 
 
 def _shown(house: House, asset: sqlite3.Row, user: User) -> dict[str, Any]:
-    document = assets.document(asset)
+    document = assets.document(asset, team=user.team)
     if asset["team"] == user.team:
         point = house.points[user.team]
         token = passes.issue(point.pass_key, purpose="content", subject=asset["id"])

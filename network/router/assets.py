@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from network import refusals
-from network.clock import now
+from network.clock import ago, now
 
 
 def resolve(db: sqlite3.Connection, reference: str) -> sqlite3.Row | None:
@@ -20,30 +20,32 @@ def resolve(db: sqlite3.Connection, reference: str) -> sqlite3.Row | None:
 
 
 def find(db: sqlite3.Connection, asset_id: str) -> sqlite3.Row:
-    """The asset's row; a refusal when there is none."""
+    """The asset's row; a refusal when there is none, or its bytes have not arrived."""
     row = resolve(db, asset_id)
-    if row is None:
+    if row is None or not row["ready"]:
         raise refusals.not_found("asset")
     return row
 
 
 def matching(db: sqlite3.Connection, *, name: str | None, team: str | None, kind: str | None) -> list[sqlite3.Row]:
-    """Assets by alias or the part after the slash, by team and by kind, oldest first."""
-    sql = """SELECT * FROM assets WHERE (?1 IS NULL OR name = ?1 OR team || '/' || name = ?1)
+    """Assets whose bytes are there, by alias or the part after the slash, by team and by kind, oldest first."""
+    sql = """SELECT * FROM assets WHERE ready AND (?1 IS NULL OR name = ?1 OR team || '/' || name = ?1)
              AND (?2 IS NULL OR team = ?2) AND (?3 IS NULL OR kind = ?3) ORDER BY rowid"""
     return db.execute(sql, (name, team, kind)).fetchall()
 
 
 def announce(db: sqlite3.Connection, *, team: str, name: str) -> sqlite3.Row:
-    """A table that will be uploaded. A name whose bytes never came is free again."""
+    """A table that will be uploaded. A name whose bytes never came is free again, and forgotten after a day."""
     live = db.execute("SELECT ready FROM assets WHERE team = ? AND name = ?", (team, name)).fetchone()
     if live is not None and live["ready"]:
         raise refusals.invalid("name", f"{team}/{name} is the name of another asset; choose one that is free.")
     db.execute("DELETE FROM assets WHERE team = ? AND name = ?", (team, name))
+    db.execute("DELETE FROM assets WHERE NOT ready AND created < ?", (ago(days=1),))
     asset_id = str(uuid4())
     sql = "INSERT INTO assets (id, team, name, kind, ready, created) VALUES (?, ?, ?, 'table', 0, ?)"
     db.execute(sql, (asset_id, team, name, now()))
-    return find(db, asset_id)
+    announced: sqlite3.Row = db.execute("SELECT * FROM assets WHERE id = ?", (asset_id,)).fetchone()
+    return announced
 
 
 def register(db: sqlite3.Connection, team: str, *, asset: dict[str, Any], job_id: str | None = None) -> None:
@@ -63,15 +65,21 @@ def arrived(db: sqlite3.Connection, team: str, *, asset: dict[str, Any]) -> None
     return None
 
 
-def document(row: sqlite3.Row) -> dict[str, Any]:
-    """The asset as the API shows it; `content` is added for its own team."""
+def is_open_to(team: str, row: sqlite3.Row) -> bool:
+    """Whether the team may know the asset's columns and count: those of a job's result are for its own team."""
+    return row["job_id"] is None or row["team"] == team
+
+
+def document(row: sqlite3.Row, *, team: str) -> dict[str, Any]:
+    """The asset as the team may see it; `content` is added for its own."""
+    is_open = is_open_to(team, row)
     return {
         "id": row["id"],
         "name": f"{row['team']}/{row['name']}",
         "team": row["team"],
         "kind": row["kind"],
-        "columns": msgspec.json.decode(row["columns"]),
-        "records": row["records"],
+        "columns": msgspec.json.decode(row["columns"]) if is_open else [],
+        "records": row["records"] if is_open else None,
         "job_id": row["job_id"],
         "created": row["created"],
         "content": None,

@@ -1,11 +1,15 @@
 """`/v1/changes`: every change of every job a team may see, in order, resumable."""
 
+import sqlite3
+
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from network import feeds, queries, wire
 from network.ledger import Ledger
+from network.router import jobs
 from network.router.house import house_of
 
 _BATCH = 200
@@ -22,19 +26,27 @@ class Changes:
     def read(self) -> list[bytes]:
         """The next lines; [] when the reader has seen them all."""
         newest = self._ledger.db.execute("SELECT coalesce(max(sequence), 0) FROM changes").fetchone()[0]
-        sql = """SELECT c.sequence, c.document FROM changes c JOIN viewers v ON v.job_id = c.job_id AND v.team = ?
+        sql = """SELECT c.sequence, c.document, j.team FROM changes c JOIN jobs j ON j.id = c.job_id
+                 JOIN viewers v ON v.job_id = c.job_id AND v.team = ?
                  WHERE c.sequence > ? ORDER BY c.sequence LIMIT ?"""
         rows = self._ledger.rows(sql, self._team, self._after, _BATCH)
         self._after = rows[-1]["sequence"] if rows else max(self._after, newest)
-        return [self._line(row["sequence"], row["document"]) for row in rows]
+        return [self._line(row) for row in rows]
 
     def beat(self) -> bytes:
         """The sign of life: where this reader stands."""
         return wire.line({"epoch": self._ledger.epoch, "sequence": self._after})
 
-    def _line(self, sequence: int, document: bytes) -> bytes:
-        head = f'{{"epoch":"{self._ledger.epoch}","sequence":{sequence},"job":'
-        return head.encode() + document + b"}\n"
+    def _line(self, row: sqlite3.Row) -> bytes:
+        head = f'{{"epoch":"{self._ledger.epoch}","sequence":{row["sequence"]},"job":'
+        return head.encode() + self._shown(row) + b"}\n"
+
+    def _shown(self, row: sqlite3.Row) -> bytes:
+        # Stored once for all viewers, as the job's own team sees it.
+        document: bytes = row["document"]
+        if row["team"] == self._team:
+            return document
+        return msgspec.json.encode(jobs.shown_to(self._team, msgspec.json.decode(document)))
 
 
 async def changes(request: Request) -> Response:

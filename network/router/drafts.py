@@ -1,12 +1,13 @@
 """From the body of a create to a job worth keeping: everything is checked here, nothing is written."""
 
 import sqlite3
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from network import refusals, wire
 from network.protocols.catalogue import OPERATIONS, AssetInfo, Column, InvalidJob, Operation
@@ -17,13 +18,21 @@ from network.router import assets
 _EXECUTE = "EXECUTE"
 
 
+def visible(name: str) -> str:
+    """The name itself; ValueError for one that nobody could see."""
+    # Letters, marks, numbers, punctuation and symbols; not spaces, controls, or what only formats.
+    if not any(unicodedata.category(character)[0] in "LMNPS" for character in name):
+        raise ValueError("a name needs a character that can be seen")
+    return name
+
+
 class CreateJob(BaseModel):
     """The body of `POST /v1/jobs`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     client_ref: Annotated[str, Field(min_length=1, max_length=200)]
-    job_name: Annotated[str, Field(min_length=1, max_length=200)]
+    job_name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(visible)]
     operation: Annotated[str, Field(min_length=1, max_length=300)]
     dataset: list[str] = []
     preprocessor: list[dict[str, Any]] | None = None
@@ -52,7 +61,7 @@ class Draft:
 def draft(db: sqlite3.Connection, body: CreateJob, *, team: str) -> Draft:
     """The body, understood and found allowed; a refusal otherwise."""
     program, model = _program(db, body.operation)
-    datasets = tuple(_dataset(db, reference, place) for place, reference in enumerate(body.dataset))
+    datasets = tuple(_dataset(db, reference, place, team=team) for place, reference in enumerate(body.dataset))
     _count(program, len(datasets))
     _check_preprocessors(body.preprocessor, len(datasets))
     params = wire.checked(program.params, body.params, under="params")
@@ -78,10 +87,10 @@ def _program(db: sqlite3.Connection, operation: str) -> tuple[Operation, sqlite3
     return OPERATIONS[_EXECUTE], asset
 
 
-def _dataset(db: sqlite3.Connection, reference: str, place: int) -> sqlite3.Row:
+def _dataset(db: sqlite3.Connection, reference: str, place: int, *, team: str) -> sqlite3.Row:
     field = f"dataset.{place}"
     asset = assets.resolve(db, reference)
-    if asset is None:
+    if asset is None or not (asset["ready"] or asset["team"] == team):
         raise refusals.invalid(field, f"There is no asset {reference!r}; give a UUID or an alias team/name.")
     if not asset["ready"]:
         raise refusals.invalid(field, f"The bytes of {reference!r} have not arrived; put them first.")
@@ -108,18 +117,20 @@ def _check_preprocessors(given: list[dict[str, Any]] | None, datasets: int) -> N
 
 def _rules(program: Operation, *, team: str, datasets: Sequence[sqlite3.Row], params: BaseModel) -> None:
     try:
-        program.check(initiator=team, datasets=[_info(asset) for asset in datasets], params=params)
+        program.check(initiator=team, datasets=[_info(asset, team=team) for asset in datasets], params=params)
     except InvalidJob as exc:
         raise refusals.invalid(exc.field, exc.detail, allowed=exc.allowed) from exc
 
 
-def _info(asset: sqlite3.Row) -> AssetInfo:
+def _info(asset: sqlite3.Row, *, team: str) -> AssetInfo:
+    # A refusal names columns; those that the team may not know are left for the Access Points to check.
+    columns = msgspec.json.decode(asset["columns"]) if assets.is_open_to(team, asset) else []
     return AssetInfo(
         asset_id=asset["id"],
         name=f"{asset['team']}/{asset['name']}",
         team=asset["team"],
         kind=asset["kind"],
-        columns=tuple(Column(**column) for column in msgspec.json.decode(asset["columns"])),
+        columns=tuple(Column(**column) for column in columns),
     )
 
 

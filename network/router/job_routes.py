@@ -71,7 +71,7 @@ async def cancel(request: Request) -> Response:
     reason = wire.checked(Reason, await wire.json_body(request)).reason
 
     def act(db: sqlite3.Connection, job: sqlite3.Row) -> None:
-        lifecycle.cancel(db, job, reason=reason)
+        lifecycle.cancel(db, job, by=user, reason=reason)
 
     job = _change(house, user, wire.path_id(request, "job"), act)
     return wire.reply({"cancelled": True, "job": _shown(house, job, user)})
@@ -84,7 +84,7 @@ async def kill(request: Request) -> Response:
     reason = wire.checked(Reason, await wire.json_body(request)).reason
 
     def act(db: sqlite3.Connection, job: sqlite3.Row) -> None:
-        lifecycle.kill(db, job, reason=reason)
+        lifecycle.kill(db, job, by=user, reason=reason)
 
     job = _change(house, user, wire.path_id(request, "job"), act)
     return wire.reply({"job": _shown(house, job, user)})
@@ -118,7 +118,7 @@ def _change(
 
 
 def _shown(house: House, job: sqlite3.Row, user: User) -> dict[str, Any]:
-    document = jobs.document(house.ledger.db, job)
+    document = jobs.shown_to(user.team, jobs.document(house.ledger.db, job))
     if job["team"] == user.team and job["submitted"] is not None:
         point = house.points[user.team]
         token = passes.issue(point.pass_key, purpose="stream", subject=job["id"])

@@ -52,7 +52,7 @@ def note(db: sqlite3.Connection, job_id: str) -> None:
 
 
 def document(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
-    """The job as the API shows it; `stream` is added for the team that may open it."""
+    """The job as its own team sees it but for `stream`; `shown_to` makes it fit for any reader."""
     plain = ("id", "client_ref", "job_name", "operation")
     stored = ("dataset", "preprocessor", "params", "labels")
     times = ("created", "submitted", "started", "finished")
@@ -69,6 +69,11 @@ def document(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
         "result": msgspec.json.decode(row["result"]) if row["market_status"] == "complete" else None,
         "stream": None,
     }
+
+
+def shown_to(team: str, document: dict[str, Any]) -> dict[str, Any]:
+    """The document as the team may see it: which asset a job made is told to the team that created it."""
+    return document if document["owner"]["team"] == team else document | {"result": None}
 
 
 def _place(db: sqlite3.Connection, job_id: str) -> dict[str, object]:

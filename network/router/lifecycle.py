@@ -27,11 +27,11 @@ def submit(db: sqlite3.Connection, job: sqlite3.Row) -> None:
     orders.give(db, job["team"], kind="submit", job_id=job["id"], missing=bool(foreign))
 
 
-def cancel(db: sqlite3.Connection, job: sqlite3.Row, *, reason: str | None) -> None:
+def cancel(db: sqlite3.Connection, job: sqlite3.Row, *, by: User, reason: str | None) -> None:
     """End a job that waits; calculating or finished ones refuse."""
     if job["market_status"] == "cancelled":
         return
-    if _end_waiting(db, job, outcome="cancelled", reason=reason):
+    if _end_waiting(db, job, outcome="cancelled", reason=_said(by.user, reason)):
         return
     if job["market_status"] in CALCULATING:
         detail = "The job calculates already; kill it to stop it."
@@ -39,13 +39,14 @@ def cancel(db: sqlite3.Connection, job: sqlite3.Row, *, reason: str | None) -> N
     raise _finished(job)
 
 
-def kill(db: sqlite3.Connection, job: sqlite3.Row, *, reason: str | None) -> None:
+def kill(db: sqlite3.Connection, job: sqlite3.Row, *, by: User, reason: str | None) -> None:
     """End a waiting job now; stop a calculating one at every Access Point."""
     if job["market_status"] in {"killed", "stopping"}:
         return
-    if _end_waiting(db, job, outcome="killed", reason=reason):
+    said = _said(by.user, reason)
+    if _end_waiting(db, job, outcome="killed", reason=said):
         return
-    if not jobs.move(db, job["id"], before={"starting", "running"}, after="stopping", reason=reason):
+    if not jobs.move(db, job["id"], before={"starting", "running"}, after="stopping", reason=said):
         raise _finished(job)
     stop_parties(db, job["id"])
 
@@ -74,7 +75,8 @@ def deny(db: sqlite3.Connection, request: sqlite3.Row, *, by: User, reason: str 
     """The owner refuses this use, which ends the job."""
     if not requests.decide(db, request, state="denied", by=by.user, reason=reason):
         return
-    _end_waiting(db, jobs.find(db, request["job_id"]), outcome="denied", reason=reason)
+    said = _said(f"{by.user} denied {request['asset']}", reason)
+    _end_waiting(db, jobs.find(db, request["job_id"]), outcome="denied", reason=said)
 
 
 def terms(job: sqlite3.Row) -> dict[str, Any]:
@@ -90,7 +92,11 @@ def terms(job: sqlite3.Row) -> dict[str, Any]:
     }
 
 
-def _end_waiting(db: sqlite3.Connection, job: sqlite3.Row, *, outcome: str, reason: str | None) -> bool:
+def _said(who: str, reason: str | None) -> str:
+    return f"{who}: {reason}" if reason else who
+
+
+def _end_waiting(db: sqlite3.Connection, job: sqlite3.Row, *, outcome: str, reason: str) -> bool:
     requests.withdraw(db, job["id"])
     if not jobs.move(db, job["id"], before=WAITING, after=outcome, finished=now(), reason=reason):
         return False

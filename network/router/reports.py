@@ -11,6 +11,14 @@ from network.router import assets, jobs, lifecycle, orders
 from network.router.jobs import CALCULATING
 
 
+class Made(BaseModel):
+    """Which asset is the job's result; None where it made none. What the result says stays at the Access Point."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    asset_id: str | None
+
+
 class Report(BaseModel):
     """One report; `epoch` and `number` make a repeated one harmless."""
 
@@ -23,7 +31,7 @@ class Report(BaseModel):
     error: str = ""
     error_code: int | None = None
     communications: int = 0
-    result: dict[str, Any] | None = None
+    result: Made | None = None
     made: list[dict[str, Any]] = []
     asset: dict[str, Any] | None = None
 
@@ -84,18 +92,15 @@ def _finish(
     failure = {"error": error, "error_code": error_code}
     if not jobs.move(db, job["id"], before=CALCULATING, after=outcome, finished=now(), **failure):
         return
-    facts = {
-        **failure,
-        "result": msgspec.json.decode(job["result"]) if outcome == "complete" else None,
-        "communications": _communications(db, job["id"]),
-    }
+    facts = {**failure, "communications": _communications(db, job["id"])}
     orders.give(db, job["team"], kind="end", job_id=job["id"], outcome=outcome, **facts)
 
 
 def _keep_result(db: sqlite3.Connection, job: sqlite3.Row, report: Report) -> None:
     # Shown once the job is complete: until then another party may still fail.
-    stored = (msgspec.json.encode(report.result).decode(), msgspec.json.encode(report.made).decode())
-    db.execute("UPDATE jobs SET result = ?, made = ? WHERE id = ?", (*stored, job["id"]))
+    result = "null" if report.result is None else report.result.model_dump_json()
+    made = msgspec.json.encode(report.made).decode()
+    db.execute("UPDATE jobs SET result = ?, made = ? WHERE id = ?", (result, made, job["id"]))
 
 
 def _states(db: sqlite3.Connection, job_id: str) -> set[str]:

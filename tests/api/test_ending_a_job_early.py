@@ -63,7 +63,7 @@ async def test_a_running_job_is_killed_once_every_access_point_has_confirmed(cal
     assert answer.json()["job"]["phase"] == "killed"
     events = await caller.until_end(long_job)
     assert [event.name for event in events[-2:]] == ["phase", "end"]
-    assert events[-2].json["why"] == {"kind": "decision", "reason": "enough"}
+    assert events[-2].json["why"] == {"kind": "decision", "reason": "owner@globex: enough"}
     again = await caller.client.post(f"/v1/jobs/{long_job}/kill")
     assert (again.status_code, again.json()["killed"]) == (200, True)
     assert (await caller.get(f"/v1/jobs/{long_job}"))["phase"] == "killed"
@@ -117,7 +117,7 @@ async def test_a_denial_ends_the_job_and_the_reason_is_told_everywhere(caller: C
     assert events[-1].json["phase"] == seen["phase"] == "denied"
     assert seen["status"] is None
     whys = [events[-2].json["why"], seen["why"], history[-2]["data"]["why"]]
-    assert whys == [{"kind": "decision", "reason": "not this study"}] * 3
+    assert whys == [{"kind": "decision", "reason": "owner@lakeside denied lakeside/breast-cancer: not this study"}] * 3
 
 
 def _decision(job: dict[str, list[dict[str, str]]], team: str, verb: str) -> str:

@@ -37,6 +37,15 @@ def test_a_regression_leaves_a_model_that_can_be_an_operation(running_network: R
     assert len(table["rows"]) == 114
 
 
+def test_a_preprocessor_chooses_the_columns(running_network: RunningNetwork) -> None:
+    chosen = {"type": "tabular", "add_column": [{"name": "mean radius"}, {"name": "target", "target": True}]}
+    job = running_network.run(REGRESSION | {"preprocessor": [chosen]})
+
+    assert running_network.reached(job["id"], FINAL)["market_status"] == "complete"
+    status = json.loads(running_network.stream(job["id"])[-2])["status"]
+    assert json.loads(status["result"]["raw_status"])["features"] == 1
+
+
 def test_a_denied_job_never_starts_and_says_why(running_network: RunningNetwork) -> None:
     job = running_network.submit(INTERSECTION)
     asset_id = job["waiting_on"][0]["asset_id"]
@@ -45,7 +54,8 @@ def test_a_denied_job_never_starts_and_says_why(running_network: RunningNetwork)
     assert running_network.client("mercy").post(path, json={"reason": "not these rows"}).status_code == 200
 
     after = running_network.job(job["id"])
-    assert (after["market_status"], after["reason"], after["waiting_on"]) == ("denied", "not these rows", [])
+    assert (after["market_status"], after["waiting_on"]) == ("denied", [])
+    assert after["reason"] == "owner@mercy denied mercy/patients: not these rows"
     lines = [json.loads(line) for line in running_network.stream(job["id"])]
     assert [lines[0]["message"], lines[-1]["outcome"]] == ["waiting on permission", "denied"]
 
@@ -53,7 +63,7 @@ def test_a_denied_job_never_starts_and_says_why(running_network: RunningNetwork)
 def test_a_cancelled_job_withdraws_its_requests_and_ends_its_stream(running_network: RunningNetwork) -> None:
     job = running_network.submit(INTERSECTION)
 
-    running_network.act(job["id"], "cancel")
+    assert running_network.act(job["id"], "cancel")["reason"] == "owner@globex"
 
     assert json.loads(running_network.stream(job["id"])[-1])["outcome"] == "cancelled"
     asked = running_network.client("mercy").get("/v1/access-requests", params={"job_id": job["id"]}).json()["items"]
@@ -67,9 +77,10 @@ def test_a_killed_job_leaves_no_process_at_any_access_point(running_network: Run
     groups = [running_network.job_pid(team, job["id"]) for team in ("globex", "mercy", "lakeside")]
 
     assert running_network.client("globex").post(f"/v1/jobs/{job['id']}/cancel").status_code == 409
-    running_network.act(job["id"], "kill")
+    path = f"/v1/jobs/{job['id']}/kill"
+    assert running_network.client("globex").post(path, json={"reason": "too slow"}).status_code == 200
 
-    running_network.reached(job["id"], {"killed"})
+    assert running_network.reached(job["id"], {"killed"})["reason"] == "owner@globex: too slow"
     assert [running_in(group) for group in groups] == [[], [], []]
     assert json.loads(running_network.stream(job["id"])[-1])["outcome"] == "killed"
 

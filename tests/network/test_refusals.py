@@ -21,6 +21,8 @@ BAD_JOBS: list[tuple[dict[str, Any], str]] = [
     ({"params": {"colour": "red"}}, "params.colour"),
     ({"labels": {"a": 1}}, "labels.a"),
     ({"surprise": 1}, "surprise"),
+    ({"job_name": " \u200b\t"}, "job_name"),
+    ({"params": {"match_column": ["patient_id", 7]}}, "params.match_column"),
 ]
 
 
@@ -109,8 +111,11 @@ def test_an_upload_becomes_an_asset_and_what_is_no_table_leaves_nothing(running_
     headers = {"Authorization": f"Bearer {asset['content']['token']}"}
     url, csv = asset["content"]["url"], headers | {"Content-Type": "text/csv"}
 
-    assert httpx.put(url, headers=csv, content=b"a,a\n1,2\n").status_code == 422
-    assert client.get(f"/v1/assets/{asset['id']}").json()["records"] is None
+    for content in (b"a,a\n1,2\n", b"a,b\n", b"a,b\n\xe9,2\n", b"\xe9,b\n1,2\n"):
+        refused = httpx.put(url, headers=csv, content=content)
+        assert (refused.status_code, refused.json()["error"]["field"]) == (422, "body"), content
+    assert client.get(f"/v1/assets/{asset['id']}").status_code == 404
+    assert client.get("/v1/assets", params={"name": asset["name"]}).json() == {"items": []}
     assert httpx.put(url, headers=csv, content=b"patient_id,x\nfirst-one,1\nsecond-one,2\n").status_code == 200
 
     after = client.get(f"/v1/assets/{asset['id']}").json()

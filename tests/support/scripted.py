@@ -53,10 +53,10 @@ class ScriptedNetwork:
         for message in raw:
             await self._stream(b'"kind":"message","message":' + message)
 
-    async def stream_tells_status(self, code: int, name: str) -> None:
+    async def stream_tells_status(self, code: int, name: str, *, result: dict[str, str | None] | None = None) -> None:
         """A status of the Access Point."""
         status = {"id": str(uuid4()), "code": code, "status": name, "when": _now(), "communications": 1}
-        status |= {"error": "", "error_code": None, "result": None}
+        status |= {"error": "", "error_code": None, "result": result}
         await self._stream(b'"kind":"status","status":' + json.dumps(status).encode())
 
     async def stream_ends(self, outcome: str) -> None:
