@@ -41,12 +41,13 @@ async def job_events(
     job_id: UUID, rooms: RoomsDep, after: After = None, last_event_id: LastEventId = None, accept: Accept = ""
 ) -> Response:
     """A job's events from the first on (or after a position), live until its `end`."""
+    # The position before the job: whoever skips what the snapshot holds must not skip what came between the two looks.
+    as_of = await rooms.history.head()
     job = await rooms.jobs.job(job_id)
     position = await _position(rooms, after, last_event_id, otherwise=0)
     end = await rooms.history.end_of(job_id)
     if end is not None and position >= end:
         return Response(status_code=204)
-    as_of = await rooms.history.head()
     snapshot = f'{{"job":{job_view(job).model_dump_json()},"as_of":{as_of}}}'
     return _stream(rooms, job_id, position, snapshot=snapshot, write=of_job, frames=_frames(accept))
 
