@@ -1,6 +1,8 @@
-# While the gateway has no keys yet it binds nothing but loopback, so the container shares the host's network:
+# The gateway with the network it carries; docker-compose.yml gives the network a container of its own:
 #   docker build -t tripleblind-gateway .
-#   docker run --init --network host -v gateway-data:/data tripleblind-gateway
+#   docker run --name gateway --init --stop-timeout 30 -p 127.0.0.1:8080:8080 -v gateway-data:/data \
+#     -e GATEWAY_AUTH=key -e GATEWAY_HOST=0.0.0.0 tripleblind-gateway
+#   docker exec gateway gateway key create ada --role admin
 
 FROM python:3.13-slim AS builder
 
@@ -25,15 +27,18 @@ RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
 
 FROM python:3.13-slim
 
+# The working folder holds data, and nothing of it is ever imported: that is what PYTHONSAFEPATH says.
 ENV PATH=/opt/gateway/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONSAFEPATH=1 \
     GATEWAY_DATA_DIR=/data
 
-# The numbers are fixed, so that a volume stays readable from one image to the next.
+# The numbers are fixed, so that a volume stays readable from one image to the next. A new volume takes its owner
+# from the folder it is mounted on: /data, and /tokens for what one container tells another.
 RUN groupadd --gid 10001 gateway \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin gateway \
-    && install --directory --owner gateway --group gateway --mode 0700 /data
+    && install --directory --owner gateway --group gateway --mode 0700 /data /tokens
 
 COPY --from=builder /opt/gateway /opt/gateway
 

@@ -16,6 +16,7 @@ bin := .venv/bin
 pip_install := $(bin)/python -m pip install --quiet
 pytest := $(bin)/pytest -n 2 --dist loadfile
 lock := .venv/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+browser := .venv/browser/chromium
 benchmarks := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 
 help: ## list these verbs
@@ -27,10 +28,10 @@ demo: .venv/.demo ## start the gateway with the network it carries and run a fir
 serve: .venv/.demo ## serve the gateway, as the GATEWAY_ settings say
 	@$(bin)/gateway serve
 
-test: lint ## lint, then every test in reduced sizes
+test: lint $(browser) ## lint, then every test in reduced sizes
 	$(pytest) -m "not full"
 
-test-full: lint ## lint, then every test in full size
+test-full: lint $(browser) ## lint, then every test in full size
 	$(pytest)
 
 lint: .venv/.test ## check style, types, the walls between the rooms and the Dockerfile
@@ -39,6 +40,7 @@ lint: .venv/.test ## check style, types, the walls between the rooms and the Doc
 	$(bin)/mypy
 	$(bin)/lint-imports --no-logo
 	$(bin)/hadolint Dockerfile
+	$(bin)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 types: .venv/.test ## check types alone
 	$(bin)/mypy
@@ -79,6 +81,10 @@ endef
 	@echo 'Installing what tests and lint need …'
 	@$(pip_install) --require-hashes -r requirements-dev.lock
 	@touch $@
+
+# Where the machine has a browser of its own nothing is unpacked, and the next run looks again.
+$(browser): .venv/.test tests/browser/package-lock.json
+	@$(bin)/python -m tests.browser.chromium
 
 .venv/uv/bin/uv: .venv/.python Makefile
 	@echo 'Installing $(uv) …'

@@ -1,4 +1,4 @@
-"""The command line: serve · demo · migrate."""
+"""The command line: serve · demo · migrate · key."""
 
 import asyncio
 import os
@@ -10,12 +10,14 @@ from pydantic import ValidationError
 
 from app.demo import DemoFailed, run_demo
 from app.domain.errors import GatewayError
+from app.keys import commands as key_commands
 from app.logs import log_to_stderr
 from app.serving import NotServing, server_of
 from app.settings import Settings
 from app.store.engine import migrate as migrate_database
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+cli.add_typer(key_commands, name="key")
 
 
 @cli.callback()
@@ -26,7 +28,9 @@ def gateway() -> None:
 @cli.command()
 def serve() -> None:
     """Serve the gateway, as the GATEWAY_ settings say."""
-    server = server_of(_settings(), started=lambda url: typer.echo(f"Serving on {url}"))
+    settings = Settings()
+    log_to_stderr(settings.log_level)
+    server = server_of(settings, started=lambda url: typer.echo(f"Serving on {url}"))
     asyncio.run(server.serve())
 
 
@@ -35,13 +39,13 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Run the job and exit: 0 only if it was right.")] = False,
 ) -> None:
     """Start everything embedded, train a model over two owners' data, show it, and go on serving."""
-    raise typer.Exit(asyncio.run(run_demo(_settings(), once=once)))
+    raise typer.Exit(asyncio.run(run_demo(Settings(), once=once)))
 
 
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
-    settings = _settings()
+    settings = Settings()
     migrate_database(settings.database)
     typer.echo(f"The database is up to date: {settings.database}")
 
@@ -49,26 +53,25 @@ def migrate() -> None:
 def main() -> None:
     """The program `gateway`."""
     os.umask(0o077)  # what a history holds is for its owner's eyes
-    log_to_stderr()
+    log_to_stderr("warning")
     try:
         cli()
     except KeyboardInterrupt:
         sys.exit(130)
+    except ValidationError as error:
+        _tell_settings(error)
+        sys.exit(2)
     except (GatewayError, NotServing, DemoFailed) as error:
         typer.echo(f"gateway: {error}", err=True)
         sys.exit(1)
 
 
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        for one in error.errors():
-            where = ".".join(f"GATEWAY_{part}".upper() for part in one["loc"])
-            what = Settings.model_fields[str(one["loc"][0])].description if one["loc"] else None
-            told = f"{where} ({what}): {one['msg']}" if what else one["msg"].removeprefix("Value error, ")
-            typer.echo(f"gateway: {told}", err=True)
-        raise typer.Exit(2) from error
+def _tell_settings(error: ValidationError) -> None:
+    for one in error.errors():
+        where = ".".join(f"GATEWAY_{part}".upper() for part in one["loc"])
+        what = Settings.model_fields[str(one["loc"][0])].description if one["loc"] else None
+        told = f"{where} ({what}): {one['msg']}" if what else one["msg"].removeprefix("Value error, ")
+        typer.echo(f"gateway: {told}", err=True)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,13 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from fastapi import Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
-from app.api import assets, events, health, jobs, permissions, results
-from app.api.middleware import BodyLimit, RequestIds
+from app.api import assets, events, health, jobs, permissions, results, tickets
+from app.api.access import admitted
+from app.api.doors import Admission, Origins
+from app.api.middleware import BodyLimit, Requests
+from app.api.openapi import Application
 from app.api.problems import ANY_PROBLEM, handle_problems
 from app.api.rooms import Rooms, only_known_queries
 from app.services.assets import Assets
@@ -18,13 +22,15 @@ from app.services.changes import Changes
 from app.services.contact import Contact
 from app.services.follow import Follower
 from app.services.followers import open_followers
+from app.services.gatekeeper import Gatekeeper
 from app.services.hub import Hub, Streams
 from app.services.jobs import Jobs
 from app.services.observe import Observer
 from app.services.permissions import Permissions
+from app.services.record import Record
 from app.services.results import Results
 from app.settings import Settings
-from app.store.history import open_history
+from app.store.memory import open_memory
 from app.upstream.access_points import HttpAccessPoints
 from app.upstream.carried import carried_network
 from app.upstream.clients import open_clients
@@ -41,20 +47,34 @@ def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
             app.state.rooms = rooms
             yield
 
-    app = FastAPI(
+    app = Application(
         title="tripleblind-gateway",
         version="0.1.0",
         summary=_SUMMARY,
         lifespan=lifespan,
         responses=ANY_PROBLEM,
-        dependencies=[Depends(only_known_queries)],
+        dependencies=[Depends(admitted), Depends(only_known_queries)],
     )
-    for room in (jobs, results, events, permissions, assets, health):
+    for room in (jobs, results, events, tickets, permissions, assets, health):
         app.include_router(room.router)
     handle_problems(app)
     app.add_middleware(BodyLimit, body_limit=settings.body_limit, upload_limit=settings.upload_limit)
-    app.add_middleware(RequestIds)
+    app.add_middleware(Admission, by_key=settings.auth == "key", cross_site=bool(settings.cors_origins))
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_credentials=True,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
+        )
+    app.add_middleware(Origins, allowed=settings.cors_origins, loopback_only=settings.auth == "none")
+    app.add_middleware(Requests)
     return app
+
+
+_EXPOSED = ("Location", "Retry-After", "WWW-Authenticate", "X-Request-Id")
 
 
 # There is one Router and one reader of its changes: trying it often is cheap, and everybody waits for it.
@@ -70,11 +90,13 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
         clients = await open_.enter_async_context(
             open_clients(url, token=token, call_timeout_s=settings.call_timeout_s, silence_s=settings.silence_s)
         )
-        router = HttpRouter(calls=clients.calls, streams=clients.changes)
+        router = HttpRouter.of(calls=clients.calls, streams=clients.changes)
         access_points = HttpAccessPoints(clients.access_points, now=_now)
-        history = await open_.enter_async_context(open_history(settings.database, tell=hub.tell, now=_now))
+        memory = await open_.enter_async_context(open_memory(settings.database, tell=hub.tell, now=_now))
+        history = memory.history
         contact = Contact(router, now=_now)
-        observer = Observer(history, contact=contact, now=_now)
+        record = Record(memory.actions)
+        observer = Observer(history, actions=memory.actions, contact=contact, now=_now)
         backoff = Backoff(tries=settings.redial_tries, first_s=settings.redial_first_s, factor=settings.redial_factor)
 
         def follower(job_id: UUID) -> Follower:
@@ -98,10 +120,13 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
             backoff=Backoff(first_s=settings.redial_first_s, slowest_s=_SLOWEST_REDIAL_S),
         )
         open_.push_async_callback(_ended, asyncio.create_task(changes.run(), name="changes"))
+        gatekeeper = Gatekeeper(memory.keys, memory.passes, now=_now, refusal_pause_s=settings.refusal_pause_s)
+        open_.push_async_callback(_ended, asyncio.create_task(gatekeeper.watch(), name="keys"))
         open_.callback(hub.close)
         job_service = Jobs(
             router,
             history=history,
+            record=record,
             observer=observer,
             hub=hub,
             contact=contact,
@@ -110,10 +135,12 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
         yield Rooms(
             jobs=job_service,
             results=Results(job_service, router=router, access_points=access_points),
-            permissions=Permissions(router),
-            assets=Assets(router, access_points=access_points),
+            permissions=Permissions(router, record=record),
+            assets=Assets(router, access_points=access_points, record=record),
             streams=Streams(history, hub),
             history=history,
+            actions=memory.actions,
+            gatekeeper=gatekeeper,
             contact=contact,
             ping_s=settings.ping_s,
             upload_limit=settings.upload_limit,
@@ -122,7 +149,7 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
 
 async def _router_address(settings: Settings, open_: AsyncExitStack) -> tuple[str, str]:
     if not settings.carries_network:
-        return settings.router_url or "", settings.router_token or ""
+        return settings.router_url or "", settings.token()
     network = await open_.enter_async_context(carried_network(settings.data_dir / "network"))
     return network.router_url, network.token
 

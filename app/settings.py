@@ -1,11 +1,16 @@
 """What can be set. The only reader of the environment."""
 
 import ipaddress
+import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+# What may stand in a header. Anything else would be told, token and all, by the error of whoever sends it.
+_TOKEN = r"^[\x21-\x7e]+$"  # noqa: S105  (which characters, not which token)
 
 
 class Settings(BaseSettings):
@@ -13,7 +18,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, hide_input_in_errors=True)
 
-    host: str = Field("127.0.0.1", description="Address to bind; loopback addresses only")
+    host: str = Field("127.0.0.1", description="Address to bind; with GATEWAY_AUTH=none loopback addresses only")
     port: int = Field(8080, ge=0, le=65535, description="Port to bind; 0 picks a free one")
     data_dir: Path = Field(Path("data"), description="Folder for the database and the carried network's files")
     database_url: str | None = Field(
@@ -26,8 +31,19 @@ class Settings(BaseSettings):
         description="network: the one we carry; http: the one at the address. By default http if an address is set",
     )
     router_url: str | None = Field(None, pattern=r"^https?://[^/]+", description="Address of the Router")
-    router_token: str | None = Field(None, description="Token of a user of this gateway's team", repr=False)
-    auth: Literal["none"] = Field("none", description="none: whoever reaches the loopback address may do everything")
+    router_token: SecretStr | None = Field(None, description="Token of a user of this gateway's team")
+    router_token_file: Path | None = Field(None, description="File that holds this token, in its place")
+    auth: Literal["none", "key"] = Field(
+        "none", description="none: whoever reaches the loopback address may do everything; key: an API key is needed"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins of web pages that may use the gateway, such as https://app.example; comma-separated"
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1", description="Addresses of proxies whose X-Forwarded-For and -Proto are believed; comma-separated"
+    )
+    refusal_pause_s: float = Field(0.5, ge=0, description="Pause before a caller is told that a key is not valid")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is worth a line of log")
     call_timeout_s: float = Field(10.0, gt=0, description="Longest wait for the Router's answer to a call")
     silence_s: float = Field(5.0, gt=1, description="Longest silence on a stream before it counts as cut")
     confirm_s: float = Field(5.0, ge=0, description="Longest wait for a cancel or kill to be confirmed")
@@ -44,20 +60,57 @@ class Settings(BaseSettings):
         """The address of the database."""
         return self.database_url or f"sqlite+aiosqlite:///{(self.data_dir / 'gateway.db').absolute()}"
 
+    def token(self) -> str:
+        """The Router token, of the environment or of its file; empty without either."""
+        if self.router_token_file is not None:
+            return self.router_token_file.read_text(encoding="utf-8").strip()
+        return self.router_token.get_secret_value() if self.router_token is not None else ""
+
     @property
     def carries_network(self) -> bool:
         """Whether the Router is the one we carry."""
         return self.router == "network" or (self.router is None and self.router_url is None)
 
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _separated(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not _is_origin(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin. Write it as a browser sends it, such as https://app.example or "
+                    "http://127.0.0.1:3000: scheme, host in lower case, a port if it is not the usual one, nothing after."
+                )
+        return value
+
     @model_validator(mode="after")
-    def _is_safe_and_whole(self) -> Self:
-        if not _is_loopback(self.host):
+    def _is_safe(self) -> Self:
+        if self.auth == "none" and not _is_loopback(self.host):
             raise ValueError(
                 f"GATEWAY_HOST={self.host} would open the gateway to others, and GATEWAY_AUTH=none asks nobody who they "
-                "are. Bind a loopback address such as 127.0.0.1."
+                "are. Set GATEWAY_AUTH=key, or bind a loopback address such as 127.0.0.1."
             )
-        if not self.carries_network and (self.router_url is None or self.router_token is None):
-            raise ValueError("GATEWAY_ROUTER=http needs GATEWAY_ROUTER_URL and GATEWAY_ROUTER_TOKEN.")
+        return self
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.router_token is not None and self.router_token_file is not None:
+            raise ValueError("Set one of GATEWAY_ROUTER_TOKEN and GATEWAY_ROUTER_TOKEN_FILE, not both.")
+        try:
+            token = self.token()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it holds no text"
+            raise ValueError(f"GATEWAY_ROUTER_TOKEN_FILE={self.router_token_file} cannot be read: {why}.") from None
+        if token and not re.fullmatch(_TOKEN, token):
+            raise ValueError("The Router token holds characters that a token cannot have, such as a space.")
+        if not self.carries_network and (self.router_url is None or not token):
+            raise ValueError(
+                "GATEWAY_ROUTER=http needs GATEWAY_ROUTER_URL, and GATEWAY_ROUTER_TOKEN or GATEWAY_ROUTER_TOKEN_FILE."
+            )
         return self
 
 
@@ -68,3 +121,16 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _is_origin(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        usual = {"http": 80, "https": 443}.get(parts.scheme)
+        return usual is not None and bool(parts.hostname) and parts.port != usual and text == _origin(parts)
+    except ValueError:
+        return False
+
+
+def _origin(parts: SplitResult) -> str:
+    return f"{parts.scheme}://{parts.netloc.lower().rpartition('@')[2]}"

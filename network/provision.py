@@ -8,13 +8,15 @@ import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from network import passes, ports
-from network.settings import TEAMS, AccessPointSettings, KnownAccessPoint, RouterSettings, User, reachable, write_secret
+from network import passes, ports, users
+from network.settings import TEAMS, AccessPointSettings, KnownAccessPoint, RouterSettings, reachable, write_secret
+from network.token_files import TokenFile
+from network.users import Account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,7 @@ class Wishes:
     port: int | None = None
     public_url: str | None = None
     slots: int = 2
+    token_files: tuple[TokenFile, ...] = ()
 
 
 def provision(data_dir: Path, wishes: Wishes) -> Path:
@@ -36,14 +39,15 @@ def provision(data_dir: Path, wishes: Wishes) -> Path:
 
 def _provision(data_dir: Path, wishes: Wishes) -> Path:
     listed = data_dir / "network.json"
-    known = _read(listed)
-    tokens = known.get("tokens") or {team: secrets.token_urlsafe(24) for team in TEAMS}
+    everybody = users.accounts(_read(listed))
     chosen = _ports(data_dir, wishes)
     own = {team: _own_secrets(data_dir / team) for team in TEAMS}
-    write_secret(_folder(data_dir / "router") / "config.json", _router(wishes, chosen, tokens, own).model_dump())
+    write_secret(_folder(data_dir / "router") / "config.json", _router(wishes, chosen, everybody, own).model_dump())
     for team in TEAMS:
         write_secret(_folder(data_dir / team) / "config.json", _access_point(team, wishes, chosen, own).model_dump())
-    write_secret(listed, _listing(wishes, chosen, tokens))
+    write_secret(listed, _listing(wishes, chosen, everybody))
+    for file in wishes.token_files:
+        file.write(users.owners(everybody)[file.team])
     return listed
 
 
@@ -62,12 +66,8 @@ def _own_secrets(folder: Path) -> dict[str, str]:
 
 
 def _router(
-    wishes: Wishes, chosen: dict[str, int], tokens: dict[str, str], own: dict[str, dict[str, str]]
+    wishes: Wishes, chosen: dict[str, int], everybody: tuple[Account, ...], own: dict[str, dict[str, str]]
 ) -> RouterSettings:
-    users = [
-        User(user=f"owner@{team}", team=team, role="owner", token_sha256=passes.fingerprint(tokens[team]))
-        for team in TEAMS
-    ]
     known = [
         KnownAccessPoint(
             team=team,
@@ -79,7 +79,11 @@ def _router(
         for team in TEAMS
     ]
     return RouterSettings(
-        host=wishes.host, port=chosen["router"], slots=wishes.slots, users=tuple(users), access_points=tuple(known)
+        host=wishes.host,
+        port=chosen["router"],
+        slots=wishes.slots,
+        users=tuple(account.known for account in everybody),
+        access_points=tuple(known),
     )
 
 
@@ -91,9 +95,13 @@ def _access_point(
     )
 
 
-def _listing(wishes: Wishes, chosen: dict[str, int], tokens: dict[str, str]) -> dict[str, object]:
-    points = [{"team": team, "url": _public_url(wishes, chosen[team])} for team in TEAMS]
-    return {"router_url": _public_url(wishes, chosen["router"]), "access_points": points, "tokens": tokens}
+def _listing(wishes: Wishes, chosen: dict[str, int], everybody: tuple[Account, ...]) -> dict[str, object]:
+    return {
+        "router_url": _public_url(wishes, chosen["router"]),
+        "access_points": [{"team": team, "url": _public_url(wishes, chosen[team])} for team in TEAMS],
+        "tokens": users.owners(everybody),
+        "users": [asdict(account) for account in everybody],
+    }
 
 
 def _public_url(wishes: Wishes, port: int) -> str:

@@ -62,11 +62,22 @@ def reachable(host: str, port: int) -> str:
 
 
 def write_secret(path: Path, document: object) -> None:
-    """Replace the file in one step, readable by its owner alone."""
+    """The document as JSON, in place of the file that was there."""
+    write_private(path, json.dumps(document, indent=1))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace the file in one step, readable by its owner alone; a failure leaves what was there."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(document, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    # A draft of a start that was cut short, or whatever else has its name, is not written into.
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink()
+        raise

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 
+from app.api.access import ActorDep
 from app.api.rooms import RoomsDep
 from app.api.schemas import AssetList, AssetView, Kind, Name, OperationList, asset_view, operation_view
 
@@ -39,9 +40,11 @@ async def asset(asset_id: UUID, rooms: RoomsDep) -> AssetView:
 
 @router.post("/assets", operation_id="createAsset", status_code=201, openapi_extra=_UPLOAD)
 async def upload(
+    *,
     request: Request,
     response: Response,
     rooms: RoomsDep,
+    by: ActorDep,
     name: Annotated[Name, Query(description="The part after the slash")],
     content_type: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> AssetView:
@@ -49,6 +52,6 @@ async def upload(
     form = content_type.partition(";")[0].strip().lower()
     if form not in TABLE_FORMS:
         raise HTTPException(415, f"Send the table as one of {', '.join(TABLE_FORMS)}, and say so in Content-Type.")
-    made = await rooms.assets.upload(name, media_type=form, pieces=request.stream())
+    made = await rooms.assets.upload(name, by=by, media_type=form, pieces=request.stream())
     response.headers["Location"] = f"/v1/assets/{made.id}"
     return asset_view(made)

@@ -2,18 +2,22 @@
 
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from sse_starlette import EventSourceResponse
 
+from app.api.access import CallerDep
 from app.api.frames import Frames, NdjsonFrames, SseFrames, of_all, of_job
 from app.api.rooms import Rooms, RoomsDep
 from app.api.schemas import LARGEST_ID, job_view
+from app.domain.access import Caller
 from app.domain.errors import Invalid
 from app.domain.events import Event
+from app.services.gatekeeper import Passed
 
 router = APIRouter(tags=["events"])
 
@@ -28,7 +32,26 @@ _STREAM = {
 
 After = Annotated[int | None, Query(ge=0, le=LARGEST_ID, description="Go on after this event; the header wins")]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="Go on after this event")]
+Ticket = Annotated[
+    str | None, Query(alias="ticket", description="Of POST /v1/stream-tickets, for browsers; others send a key")
+]
 Accept = Annotated[str, Header(include_in_schema=False)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewer:
+    """Who watches. `cookie` is None where a key was sent, or none was needed."""
+
+    caller: Caller
+    cookie: str | None
+
+
+def _viewer(request: Request, caller: CallerDep, _ticket: Ticket = None) -> Viewer:
+    passed: Passed | None = request.scope.get("passed")
+    return Viewer(caller=caller, cookie=passed.cookie if passed else None)
+
+
+ViewerDep = Annotated[Viewer, Depends(_viewer)]
 
 
 @router.get(
@@ -38,7 +61,13 @@ Accept = Annotated[str, Header(include_in_schema=False)]
     responses={200: _STREAM, 204: {"description": "Nothing comes after this position: the job is over"}},
 )
 async def job_events(
-    job_id: UUID, rooms: RoomsDep, after: After = None, last_event_id: LastEventId = None, accept: Accept = ""
+    *,
+    job_id: UUID,
+    rooms: RoomsDep,
+    viewer: ViewerDep,
+    after: After = None,
+    last_event_id: LastEventId = None,
+    accept: Accept = "",
 ) -> Response:
     """A job's events from the first on (or after a position), live until its `end`."""
     # The position before the job: whoever skips what the snapshot holds must not skip what came between the two looks.
@@ -49,18 +78,18 @@ async def job_events(
     if end is not None and position >= end:
         return Response(status_code=204)
     snapshot = f'{{"job":{job_view(job).model_dump_json()},"as_of":{as_of}}}'
-    return _stream(rooms, job_id, position, snapshot=snapshot, write=of_job, frames=_frames(accept))
+    return _stream(rooms, viewer, job_id, position, snapshot=snapshot, write=of_job, frames=_frames(accept))
 
 
 @router.get("/v1/events", operation_id="events", response_class=Response, responses={200: _STREAM})
 async def events(
-    rooms: RoomsDep, after: After = None, last_event_id: LastEventId = None, accept: Accept = ""
+    rooms: RoomsDep, viewer: ViewerDep, after: After = None, last_event_id: LastEventId = None, accept: Accept = ""
 ) -> Response:
     """The events of every job, from now on (or after a position), for as long as one listens."""
     head = await rooms.history.head()
     position = await _position(rooms, after, last_event_id, otherwise=head)
     snapshot = msgspec.json.encode({"as_of": head}).decode()
-    return _stream(rooms, None, position, snapshot=snapshot, write=of_all, frames=_frames(accept))
+    return _stream(rooms, viewer, None, position, snapshot=snapshot, write=of_all, frames=_frames(accept))
 
 
 async def _position(rooms: Rooms, after: int | None, last_event_id: str | None, *, otherwise: int) -> int:
@@ -80,6 +109,7 @@ def _frames(accept: str) -> Frames:
 
 def _stream(
     rooms: Rooms,
+    viewer: Viewer,
     job_id: UUID | None,
     position: int,
     *,
@@ -88,9 +118,10 @@ def _stream(
     frames: Frames,
 ) -> Response:
     async def body() -> AsyncIterator[bytes]:
-        yield frames.snapshot(snapshot, position=position, retry_ms=random.randint(*_RETRY_MS))  # noqa: S311
-        async for some in rooms.streams.follow(job_id, after=position, quiet_s=rooms.ping_s):
-            yield write(some, frames) if some else frames.ping
+        with rooms.gatekeeper.visiting(viewer.caller, cookie=viewer.cookie) as visit:
+            yield frames.snapshot(snapshot, position=position, retry_ms=random.randint(*_RETRY_MS))  # noqa: S311
+            async for some in rooms.streams.follow(job_id, after=position, quiet_s=rooms.ping_s, visit=visit):
+                yield write(some, frames) if some else frames.ping
 
     # The hub ends the streams at shutdown; the grace period leaves it the time.
     return EventSourceResponse(

@@ -23,7 +23,7 @@ _PAGE = """<!doctype html>
 """
 
 
-@router.get("/", include_in_schema=False)
+@router.get("/", operation_id="front", include_in_schema=False)
 async def front() -> HTMLResponse:
     """Links to what there is."""
     return HTMLResponse(_PAGE)

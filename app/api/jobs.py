@@ -5,9 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Response
 
+from app.api.access import ActorDep
 from app.api.rooms import RoomsDep
 from app.api.schemas import (
     LARGEST_ID,
+    ActionList,
     Cancelled,
     EventView,
     FindQuery,
@@ -20,6 +22,7 @@ from app.api.schemas import (
     Killed,
     Reason,
     Statuses,
+    action_view,
     job_seen,
     job_view,
     status_view,
@@ -33,10 +36,12 @@ Why = Annotated[Reason | None, Body()]
 
 
 @router.post("", operation_id="createJob", status_code=201)
-async def create(new: JobToCreate, rooms: RoomsDep, response: Response, submit: Submit = False) -> JobView:
+async def create(
+    new: JobToCreate, rooms: RoomsDep, by: ActorDep, response: Response, submit: Submit = False
+) -> JobView:
     """Create a job."""
     jobs = rooms.jobs
-    job = await (jobs.create_and_submit(new.value()) if submit else jobs.create(new.value()))
+    job = await (jobs.create_and_submit(new.value(), by=by) if submit else jobs.create(new.value(), by=by))
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job_view(job)
 
@@ -67,15 +72,15 @@ async def get(job_id: UUID, rooms: RoomsDep) -> JobSeen:
 
 
 @router.post("/{job_id}/submit", operation_id="submitJob", status_code=202)
-async def submit(job_id: UUID, rooms: RoomsDep) -> JobView:
+async def submit(job_id: UUID, rooms: RoomsDep, by: ActorDep) -> JobView:
     """Begin execution of a job."""
-    return job_view(await rooms.jobs.submit(job_id))
+    return job_view(await rooms.jobs.submit(job_id, by=by))
 
 
 @router.post("/{job_id}/cancel", operation_id="cancelJob")
-async def cancel(job_id: UUID, rooms: RoomsDep, why: Why = None) -> Cancelled:
+async def cancel(job_id: UUID, rooms: RoomsDep, by: ActorDep, why: Why = None) -> Cancelled:
     """Cancel a pending (waiting on permissions or queued) job; one that has begun calculation is for kill."""
-    job = await rooms.jobs.cancel(job_id, reason=why.reason if why else None)
+    job = await rooms.jobs.cancel(job_id, by=by, reason=why.reason if why else None)
     return Cancelled(cancelled=True, job=job_view(job))
 
 
@@ -84,9 +89,9 @@ async def cancel(job_id: UUID, rooms: RoomsDep, why: Why = None) -> Cancelled:
     operation_id="killJob",
     responses={202: {"model": Killed, "description": "Passed on; the stream tells when it is confirmed"}},
 )
-async def kill(job_id: UUID, rooms: RoomsDep, response: Response, why: Why = None) -> Killed:
+async def kill(job_id: UUID, rooms: RoomsDep, by: ActorDep, response: Response, why: Why = None) -> Killed:
     """Immediately terminate a job, whether it waits or calculates."""
-    job = await rooms.jobs.kill(job_id, reason=why.reason if why else None)
+    job = await rooms.jobs.kill(job_id, by=by, reason=why.reason if why else None)
     killed = job.phase is Phase.KILLED
     response.status_code = 200 if killed else 202
     return Killed(killed=killed, job=job_view(job))
@@ -97,6 +102,13 @@ async def statuses(job_id: UUID, rooms: RoomsDep) -> Statuses:
     """Every JobStatus of a job, oldest first."""
     await rooms.jobs.job(job_id)
     return Statuses(items=[status_view(one) for one in await rooms.history.statuses(job_id)])
+
+
+@router.get("/{job_id}/actions", operation_id="jobActions")
+async def actions(job_id: UUID, rooms: RoomsDep) -> ActionList:
+    """Who did what about a job through this gateway, oldest first."""
+    await rooms.jobs.job(job_id)
+    return ActionList(items=[action_view(one) for one in await rooms.actions.of_job(job_id)])
 
 
 @router.get("/{job_id}/history", operation_id="jobHistory")

@@ -1,16 +1,23 @@
-"""Plain ASGI around the application: a request id for everybody, and a bound on bodies."""
+"""Plain ASGI around the application: an id and a line of log for every request, and a bound on bodies."""
 
-from uuid import uuid4
+import logging
+import time
+from uuid import UUID, uuid4
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
+
+from app.domain.access import Caller
+
+log = logging.getLogger(__name__)
 
 UPLOAD_PATH = "/v1/assets"
 
 
-class RequestIds:
-    """Every request has an id, in its answer's `X-Request-Id` and in its problem document."""
+class Requests:
+    """Every request has an id: in its answer's `X-Request-Id`, in its problem document, and in the log."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -21,13 +28,52 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         request_id = scope["request_id"] = str(uuid4())
+        status, began = 500, time.monotonic()
 
         async def send_with_id(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
-        await self._app(scope, receive, send_with_id)
+        with bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                log.info("request", extra=_facts(scope, status=status, took_s=time.monotonic() - began))
+
+
+def _facts(scope: Scope, *, status: int, took_s: float) -> dict[str, object]:
+    caller: Caller | None = scope.get("caller")
+    return {
+        "method": scope["method"],
+        "path": _path(scope),
+        "status": status,
+        "problem": scope.get("problem"),
+        "took_ms": round(took_s * 1000, 1),
+        "client": scope["client"][0] if scope.get("client") else None,
+        "user": caller.user if caller else None,
+        "key": caller.key_id if caller else None,
+    }
+
+
+def _path(scope: Scope) -> str:
+    """The route that was taken, with its ids. What else a caller writes into an address is nobody's to read."""
+    path: str | None = getattr(scope.get("route"), "path_format", None)
+    if path is None:
+        return "(none)"
+    for name, value in scope.get("path_params", {}).items():
+        if _is_uuid(str(value)):
+            path = path.replace(f"{{{name}}}", str(value))
+    return path
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 class BodyLimit:

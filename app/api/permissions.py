@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Query
 
+from app.api.access import ActorDep
 from app.api.rooms import RoomsDep
 from app.api.schemas import AccessRequestList, AccessRequestView, Reason, RequestState, access_request_view
 
@@ -25,14 +26,14 @@ async def requests(
 
 
 @router.post("/{asset_id}/{job_id}/accept", operation_id="acceptAccessRequest")
-async def accept(asset_id: UUID, job_id: UUID, rooms: RoomsDep, why: Why = None) -> AccessRequestView:
+async def accept(asset_id: UUID, job_id: UUID, rooms: RoomsDep, by: ActorDep, why: Why = None) -> AccessRequestView:
     """Grant this one use of an asset of this gateway's team. Other teams' requests are answered at their own gateway."""
     reason = why.reason if why else None
-    return access_request_view(await rooms.permissions.accept(asset_id, job_id, reason=reason))
+    return access_request_view(await rooms.permissions.accept(asset_id, job_id, by=by, reason=reason))
 
 
 @router.post("/{asset_id}/{job_id}/deny", operation_id="denyAccessRequest")
-async def deny(asset_id: UUID, job_id: UUID, rooms: RoomsDep, why: Why = None) -> AccessRequestView:
+async def deny(asset_id: UUID, job_id: UUID, rooms: RoomsDep, by: ActorDep, why: Why = None) -> AccessRequestView:
     """Refuse it; the job ends `denied`, with the reason."""
     reason = why.reason if why else None
-    return access_request_view(await rooms.permissions.deny(asset_id, job_id, reason=reason))
+    return access_request_view(await rooms.permissions.deny(asset_id, job_id, by=by, reason=reason))

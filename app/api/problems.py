@@ -17,8 +17,11 @@ from app.domain.errors import (
     Ambiguous,
     Garbled,
     GatewayError,
+    HostNotAllowed,
     Invalid,
     NotAcceptable,
+    NotAdmitted,
+    NotFromThere,
     NotKnown,
     NotNow,
     NotOffered,
@@ -26,6 +29,7 @@ from app.domain.errors import (
     Rejected,
     StoreAway,
     TooLarge,
+    TooManyAttempts,
     Unanswered,
     Unreachable,
 )
@@ -38,6 +42,10 @@ STATUSES: dict[type[GatewayError], int] = {
     NotKnown: 404,
     Ambiguous: 409,
     NotNow: 409,
+    NotAdmitted: 401,
+    TooManyAttempts: 429,
+    NotFromThere: 403,
+    HostNotAllowed: 421,
     NotYours: 403,
     Invalid: 422,
     NotOffered: 501,
@@ -100,6 +108,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The answer for an error."""
+    request.scope["problem"] = code
     body = {
         "type": f"urn:tripleblind-gateway:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -114,11 +123,21 @@ def problem(
     return Response(content, status, headers=dict(headers or {}), media_type="application/problem+json")
 
 
+def problem_of(request: Request, error: GatewayError) -> Response:
+    """The answer for an error of ours."""
+    status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    return problem(
+        request, status, code=error.code, detail=error.detail, facts=error.facts, headers=_ADVICE.get(status)
+    )
+
+
+_LATER = {"Retry-After": str(RETRY_AFTER_S)}
+_ADVICE: Mapping[int, Mapping[str, str]] = {401: {"WWW-Authenticate": "Bearer"}, 429: _LATER, 503: _LATER}
+
+
 async def _gateway_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)  # noqa: S101  (registered for it)
-    status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return problem(request, status, code=error.code, detail=error.detail, facts=error.facts, headers=headers)
+    return problem_of(request, error)
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
@@ -128,7 +147,7 @@ async def _validation_error(request: Request, error: Exception) -> Response:
     if first["type"] == "json_invalid":
         where = f"{first['ctx']['error']} at character {first['loc'][-1]}"
         return problem(request, 400, code="malformed", detail=f"The body is not JSON: {where}.")
-    if tuple(first["loc"]) == ("body",) and not _is_json(request):
+    if tuple(first["loc"]) == ("body",) and not is_json(request):
         detail = "Send the body as JSON, with Content-Type: application/json."
         return problem(request, 415, code="unsupported-media-type", detail=detail)
     named = [_named(one, body=error.body) for one in errors]
@@ -196,6 +215,7 @@ def _written(parts: Sequence[int | str], body: object, *, missing: bool) -> list
     return written
 
 
-def _is_json(request: Request) -> bool:
+def is_json(request: Request) -> bool:
+    """Whether the request says that its body is JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind == "application/json" or kind.endswith("+json")

@@ -6,9 +6,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.domain.errors import Invalid
-from app.domain.ports import History
+from app.domain.ports import Actions, History
 from app.services.assets import Assets
 from app.services.contact import Contact
+from app.services.gatekeeper import Gatekeeper
 from app.services.hub import Streams
 from app.services.jobs import Jobs
 from app.services.permissions import Permissions
@@ -25,6 +26,8 @@ class Rooms:
     assets: Assets
     streams: Streams
     history: History
+    actions: Actions
+    gatekeeper: Gatekeeper
     contact: Contact
     ping_s: float
     upload_limit: int

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
+from app.domain.actions import Action
 from app.domain.events import Event
 from app.domain.jobs import Job, NewJob
 from app.domain.messages import is_readable
@@ -125,6 +126,7 @@ class JobView(BaseModel):
     params: JsonValue
     labels: dict[str, str]
     owner: OwnerView
+    created_by: str | None
     created: datetime
     submitted: datetime | None
     started: datetime | None
@@ -296,6 +298,26 @@ class AccessRequestList(BaseModel):
     items: list[AccessRequestView]
 
 
+class ActionView(BaseModel):
+    """Something that was done through this gateway. `outcome`: `done`, the code of a problem, or null: not known."""
+
+    id: int
+    when: datetime
+    verb: str
+    user: str
+    key_id: str | None
+    router_user: str | None
+    asset_id: UUID | None
+    reason: str | None
+    outcome: str | None
+
+
+class ActionList(BaseModel):
+    """Actions, oldest first."""
+
+    items: list[ActionView]
+
+
 class Health(BaseModel):
     """The gateway is well."""
 
@@ -331,6 +353,11 @@ def operation_view(operation: Operation) -> OperationView:
 def access_request_view(request: AccessRequest) -> AccessRequestView:
     """The request as it is shown."""
     return AccessRequestView.model_validate(_plain(request))
+
+
+def action_view(action: Action) -> ActionView:
+    """The action as it is shown."""
+    return ActionView.model_validate(_plain(action))
 
 
 def _job_fields(job: Job) -> dict[str, object]:

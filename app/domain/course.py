@@ -43,13 +43,13 @@ class UpstreamData(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
 
 
-def first_heard(report: JobReport, *, streamed: bool) -> Told:
-    """What the Router's word makes of a job that was never heard of.
+def first_heard(report: JobReport, *, streamed: bool, created_by: str | None = None) -> Told:
+    """What the Router's word makes of a job that was never heard of; `created_by` is who asked for it here.
 
     `streamed`: the job's status stream is this gateway's to read, so a final phase is held until the stream's end
     marker has come: both must say that it is over.
     """
-    return _after(_introduced(report, streamed=streamed), report)
+    return _after(_introduced(report, streamed=streamed, created_by=created_by), report)
 
 
 def hear_router(job: Job, report: JobReport) -> Told | None:
@@ -90,8 +90,8 @@ def upstream_back(job: Job, *, now: datetime) -> Told | None:
     return Told(job=replace(job, upstream_lost_since=None), events=(_upstream(job, "back", now),))
 
 
-def _introduced(report: JobReport, *, streamed: bool) -> Told:
-    job = first_told(report, streamed=streamed)
+def _introduced(report: JobReport, *, streamed: bool, created_by: str | None) -> Told:
+    job = replace(first_told(report, streamed=streamed), created_by=created_by)
     return Told(job=job, events=(_phase(job, previous=None, when=report.created, source=Source.ROUTER),))
 
 

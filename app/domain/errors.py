@@ -4,7 +4,10 @@ GatewayError
 ├── NotKnown             it does not exist, or this team may not see it
 ├── Ambiguous            more than one job fits
 ├── NotNow               the state forbids it
-├── NotYours             another team's to do
+├── NotAdmitted          no key, or none that is valid
+│   └── TooManyAttempts  … too often
+├── NotFromThere         the request comes by a host name or from a web page that is not let in
+├── NotYours             another team's to do, another person's, or another role's
 ├── Invalid              a field is wrong; names it and what is allowed
 ├── NotOffered           this Router or Access Point cannot do it
 ├── TooLarge             more bytes than are taken
@@ -102,10 +105,58 @@ class ClientRefReused(NotNow):
     code = "client-ref-reused"
 
 
+class NotAdmitted(GatewayError):
+    """No key was given."""
+
+    code = "key-missing"
+
+
+class KeyNotValid(NotAdmitted):
+    """The key is unknown, wrong, revoked or expired; which of these is for the log alone."""
+
+    code = "key-invalid"
+
+
+class TooManyAttempts(NotAdmitted):
+    """So many invalid keys at a time that not even their refusals are kept waiting any more."""
+
+    code = "too-many-attempts"
+
+
+class NotFromThere(GatewayError):
+    """The request comes from a web page of another origin."""
+
+    code = "origin-not-allowed"
+
+
+class HostNotAllowed(NotFromThere):
+    """The request names a host that the gateway is not."""
+
+    code = "host-not-allowed"
+
+
 class NotYours(GatewayError):
     """Another team's to do."""
 
     code = "forbidden"
+
+
+class RoleForbids(NotYours):
+    """The caller's role does not allow it. Facts: `role`, and `roles` that do."""
+
+    code = "role-forbidden"
+
+
+class NotYourJob(NotYours):
+    """The job is another person's."""
+
+    code = "not-your-job"
+
+
+class RouterTokenRefused(NotYours):
+    """The caller's own Router token is not accepted, or belongs to another team."""
+
+    code = "router-token-refused"
 
 
 class Invalid(GatewayError):

@@ -71,6 +71,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     `market_status` is the Router's own word. `router` and `stream` say how far each source has been heard; `streamed`
     is whether a status stream exists that this gateway may read, `stream_ended` whether its end marker came.
+    `created_by` is who asked this gateway for it; None: created past it.
     """
 
     id: UUID
@@ -87,6 +88,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     finished: datetime | None
     phase: Phase
     market_status: str
+    created_by: str | None = None
     code: int = JobCode.NOT_KNOWN_YET
     waiting_on: tuple[Permission, ...] = ()
     queue: tuple[Place, ...] = ()

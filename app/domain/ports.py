@@ -1,14 +1,17 @@
 """What services need of the world, so that they know neither HTTP nor SQL."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
+from app.domain.actions import Action, NewAction
 from app.domain.events import Event, Told
 from app.domain.jobs import Job, Mark, NewJob
+from app.domain.keys import Key
 from app.domain.network import AccessRequest, Asset, Operation, Uploaded
 from app.domain.phases import Phase
 from app.domain.reports import Change, JobReport, Me, StreamAddress, StreamLine
@@ -22,6 +25,12 @@ class Router(Protocol):
     makes no sense, Rejected when the token is refused, and the Router's own refusals as NotKnown, NotNow, NotYours,
     Invalid or NotOffered.
     """
+
+    def acting_as(self, token: str | None) -> "Router":
+        """The same Router as the user of this token sees it (None: as the gateway does).
+
+        Raises RouterTokenRefused where the token is not accepted.
+        """
 
     async def me(self) -> Me: ...
 
@@ -132,3 +141,59 @@ class History(Protocol):
 
     async def head(self) -> int:
         """The number of the newest event; 0 when there is none."""
+
+
+class Actions(Protocol):
+    """The memory of who did what. Raises StoreAway when it is out of reach."""
+
+    async def begin(self, action: NewAction) -> int:
+        """Keep that it is about to be done; the number to end it by."""
+
+    async def end(self, number: int, *, outcome: str, job_id: UUID | None, asset_id: UUID | None) -> None:
+        """Keep what became of it; `job_id` and `asset_id` where only now there is one."""
+
+    async def of_job(self, job_id: UUID) -> Sequence[Action]:
+        """Everything that was done about a job, oldest first."""
+
+    async def creator(self, client_ref: str) -> str | None:
+        """Who asked for the job that the Router was told of with this reference. None: not through us."""
+
+
+class Keys(Protocol):
+    """The memory of API keys. Raises StoreAway when it is out of reach."""
+
+    async def keep(self, key: Key) -> None: ...
+
+    async def key(self, key_id: str) -> Key | None:
+        """None: there is no such key."""
+
+    async def some(self, key_ids: Collection[str]) -> Sequence[Key]:
+        """Those that there are."""
+
+    async def all(self) -> Sequence[Key]:
+        """Oldest first."""
+
+    async def revoke(self, key_id: str) -> bool:
+        """From now on it opens nothing. False: there is no such key."""
+
+    async def note_use(self, used: Mapping[str, datetime]) -> None:
+        """When each of these keys was used last."""
+
+
+class Passes(Protocol):
+    """The memory of what lets a browser's stream in: a ticket for the first time, a cookie from then on.
+
+    Both are kept as fingerprints. A pass is good for one path. Raises StoreAway when it is out of reach.
+    """
+
+    async def keep(self, ticket: str, *, key_id: str | None, path: str, expires: datetime) -> bool:
+        """A new pass that its ticket opens once. False: this key has too many."""
+
+    async def exchange(self, ticket: str, *, cookie: str, path: str, expires: datetime) -> bool:
+        """From now on the cookie opens it, and the ticket does not. False: the ticket opens nothing here any more."""
+
+    async def key_of(self, cookie: str, *, path: str) -> str | None:
+        """Whose key a cookie stands for. None: it opens nothing here any more."""
+
+    async def prolong(self, cookies: Collection[str], *, expires: datetime) -> None:
+        """Keep these passes good for longer."""

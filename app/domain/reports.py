@@ -47,6 +47,7 @@ class JobReport(msgspec.Struct, frozen=True, kw_only=True):
     error_code: int | None
     result: Made | None
     stream: StreamAddress | None
+    client_ref: str | None = None
 
     @property
     def mark(self) -> Mark:

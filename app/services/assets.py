@@ -5,15 +5,19 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from app.domain.access import Caller
+from app.domain.actions import Verb
 from app.domain.network import Asset, Operation
 from app.domain.ports import AccessPoints, Router
+from app.services.record import Record
 
 
 class Assets:
     """The Router's index, and the way of bytes to our own Access Point."""
 
-    def __init__(self, router: Router, *, access_points: AccessPoints) -> None:
+    def __init__(self, router: Router, *, access_points: AccessPoints, record: Record) -> None:
         self._router = router
+        self._record = record
         self._access_points = access_points
 
     async def operations(self) -> Sequence[Operation]:
@@ -28,8 +32,10 @@ class Assets:
         """One asset. Raises AssetNotKnown."""
         return await self._router.asset(asset_id)
 
-    async def upload(self, name: str, *, media_type: str, pieces: AsyncIterator[bytes]) -> Asset:
+    async def upload(self, name: str, *, by: Caller, media_type: str, pieces: AsyncIterator[bytes]) -> Asset:
         """Make a table asset of our team; its bytes go straight to our Access Point."""
-        asset = await self._router.register_table(name)
-        uploaded = await self._access_points.upload(asset, media_type=media_type, pieces=pieces)
+        async with self._record.of(Verb.UPLOAD, by) as entry:
+            asset = await self._router.acting_as(by.router_token).register_table(name)
+            entry.asset_id = asset.id
+            uploaded = await self._access_points.upload(asset, media_type=media_type, pieces=pieces)
         return replace(asset, columns=uploaded.columns, records=uploaded.records)

@@ -35,6 +35,19 @@ class Bell:
         return True
 
 
+class Visit:
+    """A viewer's stay, which whoever let it in may end."""
+
+    def __init__(self) -> None:
+        self.bell = Bell()
+        self.over = False
+
+    def end(self) -> None:
+        """Send this viewer home."""
+        self.over = True
+        self.bell.ring()
+
+
 class Hub:
     """One bell for each listener: to one job, or (None) to all."""
 
@@ -68,9 +81,9 @@ class Hub:
             self._ring(channel)
 
     @contextmanager
-    def listen(self, channel: UUID | None) -> Iterator[Bell]:
-        """A bell for as long as one listens."""
-        bell = Bell()
+    def listen(self, channel: UUID | None, bell: Bell | None = None) -> Iterator[Bell]:
+        """A bell for as long as one listens: one's own, or a new one."""
+        bell = bell or Bell()
         listeners = self._bells.setdefault(channel, set())
         listeners.add(bell)
         try:
@@ -92,14 +105,16 @@ class Streams:
         self._history = history
         self._hub = hub
 
-    async def follow(self, job_id: UUID | None, *, after: int, quiet_s: float) -> AsyncIterator[Sequence[Event]]:
+    async def follow(
+        self, job_id: UUID | None, *, after: int, quiet_s: float, visit: Visit
+    ) -> AsyncIterator[Sequence[Event]]:
         """The events after a position, in order, as they come; of one job, or of all with None.
 
         An empty slice says that nothing came for `quiet_s`. A job's stream ends after its `end`; any ends when the
-        hub closes.
+        hub closes, or the visit does.
         """
-        with self._hub.listen(job_id) as bell:
-            while not self._hub.closing:
+        with self._hub.listen(job_id, visit.bell) as bell:
+            while not (self._hub.closing or visit.over):
                 bell.quieten()
                 events = await self._history.events(job_id, after=after, limit=_SLICE)
                 if events:

@@ -5,6 +5,8 @@ import logging
 from uuid import UUID, uuid4
 
 from app.domain import course
+from app.domain.access import Caller
+from app.domain.actions import Verb
 from app.domain.errors import Ambiguous, GatewayError, JobFinished, JobNotKnown, StoreAway, Unanswered, Upstream
 from app.domain.jobs import Job, NewJob
 from app.domain.phases import Phase
@@ -13,6 +15,7 @@ from app.domain.reports import JobReport
 from app.services.contact import Contact
 from app.services.hub import Hub
 from app.services.observe import Observer
+from app.services.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,7 @@ class Jobs:
         router: Router,
         *,
         history: History,
+        record: Record,
         observer: Observer,
         hub: Hub,
         contact: Contact,
@@ -34,19 +38,19 @@ class Jobs:
     ) -> None:
         self._router = router
         self._history = history
+        self._record = record
         self._observer = observer
         self._hub = hub
         self._contact = contact
         self._confirm_within_s = confirm_within_s
 
-    async def create(self, new: NewJob) -> Job:
+    async def create(self, new: NewJob, *, by: Caller) -> Job:
         """Create a job. When the Router's answer is lost the job is looked up before anything is said to be unknown."""
         client_ref = str(uuid4())
         await self._contact.me()  # known before anything is sent, so that noting the answer needs nobody any more
-        try:
-            report = await self._router.create(new, client_ref=client_ref)
-        except Unanswered as unknown:
-            report = await self._looked_up(client_ref, unknown)
+        async with self._record.of(Verb.CREATE, by, client_ref=client_ref) as entry:
+            report = await self._created(new, client_ref, router=self._router.acting_as(by.router_token))
+            entry.job_id = report.id
         try:
             return await self._observer.hear_router(report)
         except StoreAway as away:
@@ -54,33 +58,37 @@ class Jobs:
             away.facts["job_id"] = str(report.id)
             raise
 
-    async def create_and_submit(self, new: NewJob) -> Job:
+    async def create_and_submit(self, new: NewJob, *, by: Caller) -> Job:
         """Both; when only the submit fails, its error carries `job_id`."""
-        job = await self.create(new)
+        job = await self.create(new, by=by)
         try:
-            return await self.submit(job.id)
+            return await self.submit(job.id, by=by)
         except GatewayError as error:
             error.facts["job_id"] = str(job.id)
             raise
 
-    async def submit(self, job_id: UUID) -> Job:
+    async def submit(self, job_id: UUID, *, by: Caller) -> Job:
         """Begin execution."""
         await self._contact.me()
-        return await self._observer.hear_router(await self._router.submit(job_id))
+        async with self._record.of(Verb.SUBMIT, by, job_id=job_id):
+            report = await self._router.acting_as(by.router_token).submit(job_id)
+        return await self._observer.hear_router(report)
 
-    async def cancel(self, job_id: UUID, *, reason: str | None) -> Job:
+    async def cancel(self, job_id: UUID, *, by: Caller, reason: str | None) -> Job:
         """Cancel a pending job. Raises NotNow, naming kill, when it has begun calculation."""
         await self._contact.me()
-        job = await self._observer.hear_router(await self._router.cancel(job_id, reason=reason))
-        return await self._until_over(job)
+        async with self._record.of(Verb.CANCEL, by, job_id=job_id, reason=reason):
+            report = await self._router.acting_as(by.router_token).cancel(job_id, reason=reason)
+        return await self._until_over(await self._observer.hear_router(report))
 
-    async def kill(self, job_id: UUID, *, reason: str | None) -> Job:
+    async def kill(self, job_id: UUID, *, by: Caller, reason: str | None) -> Job:
         """Terminate a job; `killed` once every Access Point has confirmed, `stopping` while that is awaited.
 
         Passed on even when our own history cannot be written. Raises JobFinished when the job came to its end first.
         """
         await self._contact.me()
-        report = await self._router.kill(job_id, reason=reason)
+        async with self._record.of(Verb.KILL, by, job_id=job_id, reason=reason):
+            report = await self._router.acting_as(by.router_token).kill(job_id, reason=reason)
         try:
             job = await self._until_over(await self._observer.hear_router(report))
         except StoreAway:
@@ -109,9 +117,15 @@ class Jobs:
         """Jobs, newest first."""
         return await self._history.page(wanted, limit=limit, cursor=cursor)
 
-    async def _looked_up(self, client_ref: str, unknown: Unanswered) -> JobReport:
+    async def _created(self, new: NewJob, client_ref: str, *, router: Router) -> JobReport:
         try:
-            report = await self._router.made_with(client_ref)
+            return await router.create(new, client_ref=client_ref)
+        except Unanswered as unknown:
+            return await self._looked_up(client_ref, unknown, router=router)
+
+    async def _looked_up(self, client_ref: str, unknown: Unanswered, *, router: Router) -> JobReport:
+        try:
+            report = await router.made_with(client_ref)
         except Upstream:
             report = None
         if report is None:

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 from app.domain import course
 from app.domain.events import Told
 from app.domain.jobs import Job, Mark
-from app.domain.ports import History
+from app.domain.ports import Actions, History
 from app.domain.reports import JobReport, StreamLine
 from app.services.contact import Contact
 
@@ -18,8 +18,9 @@ from app.services.contact import Contact
 class Observer:
     """News of one job is applied one piece at a time, each on what the one before it left in the history."""
 
-    def __init__(self, history: History, *, contact: Contact, now: Callable[[], datetime]) -> None:
+    def __init__(self, history: History, *, actions: Actions, contact: Contact, now: Callable[[], datetime]) -> None:
         self._history = history
+        self._actions = actions
         self._contact = contact
         self._now = now
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
@@ -30,7 +31,8 @@ class Observer:
         async with self._turn(report.id):
             job = await self._history.job(report.id)
             if job is None:
-                return await self._keep(course.first_heard(report, streamed=ours), position)
+                created_by = await self._actions.creator(report.client_ref) if ours and report.client_ref else None
+                return await self._keep(course.first_heard(report, streamed=ours, created_by=created_by), position)
             told = course.hear_router(job, report)
             if told is not None:
                 return await self._keep(told, position)

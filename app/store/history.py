@@ -9,27 +9,25 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import Row, Select, func, select, tuple_
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.errors import StoreAway
 from app.domain.events import Event, Kind, Source, Told
 from app.domain.jobs import Job, Mark
 from app.domain.phases import BUCKETS, Bucket
 from app.domain.ports import JobFilter, Page
 from app.domain.statuses import JobStatus
 from app.store.cursors import cursor_after, place_of
-from app.store.engine import open_engine
 from app.store.log import Tell, Writer
+from app.store.short import fetch
 from app.store.tables import EVENTS, JOBS, KINDS, PHASES, POSITIONS, SOURCES, event_of, job_of
 
 _FINAL = [PHASES[phase] for phase in BUCKETS[Bucket.HISTORY]]
 
 
 @asynccontextmanager
-async def open_history(url: str, *, tell: Tell, now: Callable[[], datetime]) -> AsyncIterator["SqlHistory"]:
-    """The history at this address; what was handed in before the end is written before it closes."""
-    async with open_engine(url) as engine, engine.connect() as connection, asyncio.TaskGroup() as tasks:
+async def open_history(engine: AsyncEngine, *, tell: Tell, now: Callable[[], datetime]) -> AsyncIterator["SqlHistory"]:
+    """The history in this database; what was handed in before the end is written before it closes."""
+    async with engine.connect() as connection, asyncio.TaskGroup() as tasks:
         writer = Writer(connection, tell=tell, now=now)
         tasks.create_task(writer.run(), name="event log writer")
         try:
@@ -122,12 +120,7 @@ class SqlHistory:
         return int((await self._read(select(func.coalesce(func.max(EVENTS.c.id), 0))))[0][0])
 
     async def _read(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        try:
-            async with self._engine.connect() as connection:
-                rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
-                return rows
-        except SQLAlchemyError as error:
-            raise StoreAway("The history cannot be read at the moment; try again later.") from error
+        return await fetch(self._engine, query)
 
 
 def _narrowed(wanted: JobFilter) -> Select[Any]:

@@ -1,6 +1,6 @@
 """The tables, and the way between rows and values. Lean types: whole numbers, and JSON that is text already.
 
-Times are microseconds since 1970 in UTC. The numbers that stand for phases, kinds and sources are written down for
+Times are microseconds since 1970 in UTC. The numbers that stand for phases, kinds, sources, verbs and roles are written down for
 good: a number is never given another meaning.
 """
 
@@ -12,8 +12,11 @@ import msgspec
 from sqlalchemy import BigInteger, Column, Index, Integer, Row, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+from app.domain.access import Role
+from app.domain.actions import Action, NewAction, Verb
 from app.domain.events import Event, Kind, NewEvent, Source
 from app.domain.jobs import Job
+from app.domain.keys import Key
 from app.domain.phases import Phase
 
 PHASES: dict[Phase, int] = {
@@ -32,8 +35,21 @@ PHASES: dict[Phase, int] = {
 }
 KINDS: dict[Kind, int] = {Kind.STATUS: 1, Kind.MESSAGE: 2, Kind.PHASE: 3, Kind.UPSTREAM: 4, Kind.END: 5}
 SOURCES: dict[Source, int] = {Source.ROUTER: 1, Source.ACCESS_POINT: 2, Source.GATEWAY: 3}
+VERBS: dict[Verb, int] = {
+    Verb.CREATE: 1,
+    Verb.SUBMIT: 2,
+    Verb.CANCEL: 3,
+    Verb.KILL: 4,
+    Verb.ACCEPT: 5,
+    Verb.DENY: 6,
+    Verb.UPLOAD: 7,
+}
+ROLES: dict[Role, int] = {Role.VIEWER: 1, Role.SUBMITTER: 2, Role.APPROVER: 3, Role.ADMIN: 4}
 _KIND_OF = {number: kind for kind, number in KINDS.items()}
 _SOURCE_OF = {number: source for source, number in SOURCES.items()}
+
+_VERB_OF = {number: verb for verb, number in VERBS.items()}
+_ROLE_OF = {number: role for role, number in ROLES.items()}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # SQLite numbers rows by itself only where the column is spelled INTEGER.
@@ -92,9 +108,59 @@ class PositionRow(SQLModel, table=True):
     sequence: int = Field(sa_type=BigInteger)
 
 
+class ActionRow(SQLModel, table=True):
+    """Who did what."""
+
+    __tablename__ = "action"
+    __table_args__ = (Index("action_of_job", "job_id", "id"), Index("action_client_ref", "client_ref"))
+
+    id: int | None = Field(default=None, sa_column=Column(_ROW_NUMBER, primary_key=True))
+    when_us: int = Field(sa_type=BigInteger)
+    verb: int
+    user: str
+    key_id: str | None
+    router_user: str | None
+    job_id: str | None
+    asset_id: str | None
+    client_ref: str | None
+    reason: str | None
+    outcome: str | None
+
+
+class KeyRow(SQLModel, table=True):
+    """An API key; of its secret only the fingerprint."""
+
+    __tablename__ = "api_key"
+
+    key_id: str = Field(primary_key=True)
+    user: str
+    role: int
+    fingerprint: str
+    created_us: int = Field(sa_type=BigInteger)
+    expires_us: int | None = Field(sa_type=BigInteger)
+    revoked_us: int | None = Field(sa_type=BigInteger)
+    used_us: int | None = Field(sa_type=BigInteger)
+
+
+class PassRow(SQLModel, table=True):
+    """What lets a browser's stream in. `cookie` is empty until the ticket was used; both are fingerprints."""
+
+    __tablename__ = "stream_pass"
+    __table_args__ = (Index("stream_pass_key", "key_id"), Index("stream_pass_expires", "expires_us"))
+
+    ticket: str = Field(primary_key=True)
+    cookie: str | None = Field(unique=True)
+    key_id: str | None
+    path: str
+    expires_us: int = Field(sa_type=BigInteger)
+
+
 JOBS = SQLModel.metadata.tables["job"]
 EVENTS = SQLModel.metadata.tables["event"]
 POSITIONS = SQLModel.metadata.tables["position"]
+ACTIONS = SQLModel.metadata.tables["action"]
+KEYS = SQLModel.metadata.tables["api_key"]
+PASSES = SQLModel.metadata.tables["stream_pass"]
 
 
 def job_values(job: Job) -> dict[str, object]:
@@ -145,6 +211,66 @@ def event_of(row: Row[Any]) -> Event:
     )
 
 
+def action_values(action: NewAction, *, when: datetime) -> dict[str, object]:
+    """The columns of an action's row, its number and outcome apart."""
+    return {
+        "when_us": to_us(when),
+        "verb": VERBS[action.verb],
+        "user": action.user,
+        "key_id": action.key_id,
+        "router_user": action.router_user,
+        "job_id": _text(action.job_id),
+        "asset_id": _text(action.asset_id),
+        "client_ref": action.client_ref,
+        "reason": action.reason,
+    }
+
+
+def action_of(row: Row[Any]) -> Action:
+    """The value that was kept."""
+    return Action(
+        id=row.id,
+        when=from_us(row.when_us),
+        verb=_VERB_OF[row.verb],
+        user=row.user,
+        key_id=row.key_id,
+        router_user=row.router_user,
+        job_id=UUID(row.job_id) if row.job_id else None,
+        asset_id=UUID(row.asset_id) if row.asset_id else None,
+        client_ref=row.client_ref,
+        reason=row.reason,
+        outcome=row.outcome,
+    )
+
+
+def key_values(key: Key) -> dict[str, object]:
+    """The columns of a key's row."""
+    return {
+        "key_id": key.id,
+        "user": key.user,
+        "role": ROLES[key.role],
+        "fingerprint": key.fingerprint,
+        "created_us": to_us(key.created),
+        "expires_us": to_us(key.expires) if key.expires else None,
+        "revoked_us": to_us(key.revoked) if key.revoked else None,
+        "used_us": to_us(key.used) if key.used else None,
+    }
+
+
+def key_of(row: Row[Any]) -> Key:
+    """The value that was kept."""
+    return Key(
+        id=row.key_id,
+        user=row.user,
+        role=_ROLE_OF[row.role],
+        fingerprint=row.fingerprint,
+        created=from_us(row.created_us),
+        expires=_moment(row.expires_us),
+        revoked=_moment(row.revoked_us),
+        used=_moment(row.used_us),
+    )
+
+
 def to_us(when: datetime) -> int:
     """Microseconds since 1970, exactly."""
     return (when - _EPOCH) // timedelta(microseconds=1)
@@ -153,3 +279,11 @@ def to_us(when: datetime) -> int:
 def from_us(us: int) -> datetime:
     """The same moment, aware, in UTC."""
     return _EPOCH + timedelta(microseconds=us)
+
+
+def _text(value: UUID | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _moment(us: int | None) -> datetime | None:
+    return None if us is None else from_us(us)

@@ -6,7 +6,7 @@ from typing import TypeVar
 import httpx
 import msgspec
 
-from app.domain.errors import Garbled, NotKnown, Unanswered
+from app.domain.errors import Garbled, NotKnown, RouterTokenRefused, Unanswered
 from app.upstream.failures import UNREADABLE, reading, refusal, writing
 
 T = TypeVar("T")
@@ -15,11 +15,16 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 
 class Calls:
-    """Calls to one peer with one token."""
+    """Calls to one peer with one token: that of the client, or one of a caller's own in its place."""
 
-    def __init__(self, client: httpx.AsyncClient, *, peer: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, *, peer: str, token: str | None = None) -> None:
         self._client = client
         self._peer = peer
+        self._token = token
+
+    def acting_as(self, token: str | None) -> "Calls":
+        """The same calls with another token."""
+        return Calls(self._client, peer=self._peer, token=token)
 
     async def read(
         self,
@@ -28,12 +33,11 @@ class Calls:
         *,
         query: Mapping[str, str | None] | None = None,
         missing: type[NotKnown] = NotKnown,
-        token: str | None = None,
     ) -> T:
         """GET, parsed as `kind`."""
         params = {name: value for name, value in (query or {}).items() if value is not None}
         with reading(self._peer):
-            status, body = await self._ask("GET", path, params=params, token=token)
+            status, body = await self._ask("GET", path, params=params)
         return self._parsed(status, body, kind, missing=missing)
 
     async def write(self, path: str, kind: type[T], *, body: object = None, missing: type[NotKnown] = NotKnown) -> T:
@@ -50,15 +54,16 @@ class Calls:
         *,
         params: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        token: str | None = None,
     ) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"} if content is not None else {}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
         async with self._client.stream(method, path, params=params, content=content, headers=headers) as response:
             return response.status_code, await bounded(response, peer=self._peer)
 
     def _parsed(self, status: int, body: bytes, kind: type[T], *, missing: type[NotKnown]) -> T:
+        if status == httpx.codes.UNAUTHORIZED and self._token is not None:
+            raise RouterTokenRefused(f"{self._peer} does not accept the token in Router-Authorization.")
         if not httpx.codes.is_success(status):
             raise refusal(status, body, missing=missing, peer=self._peer)
         return parsed(body, kind, peer=self._peer)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,6 +40,7 @@ async def carried_network(data_dir: Path) -> AsyncIterator[Network]:
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "network", "--data-dir", str(data_dir), "--stop-with-stdin"),
+        env=_environment(),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
@@ -47,6 +49,11 @@ async def carried_network(data_dir: Path) -> AsyncIterator[Network]:
         yield await _ready(child)
     finally:
         await _see_out(child)
+
+
+def _environment() -> dict[str, str]:
+    """Ours without our settings: they are none of its business, and some are secret."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
 
 
 async def _ready(child: asyncio.subprocess.Process) -> Network:

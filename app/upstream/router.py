@@ -21,9 +21,17 @@ _PEER = "The Router"
 class HttpRouter:
     """Fulfils the port Router. `calls` and `streams` are separate clients: open streams make calls in the same pool dear."""
 
-    def __init__(self, *, calls: httpx.AsyncClient, streams: httpx.AsyncClient) -> None:
-        self._calls = Calls(calls, peer=_PEER)
+    def __init__(self, *, calls: Calls, streams: httpx.AsyncClient) -> None:
+        self._calls = calls
         self._streams = streams
+
+    @classmethod
+    def of(cls, *, calls: httpx.AsyncClient, streams: httpx.AsyncClient) -> "HttpRouter":
+        """The Router that these clients are made for."""
+        return cls(calls=Calls(calls, peer=_PEER), streams=streams)
+
+    def acting_as(self, token: str | None) -> "HttpRouter":
+        return self if token is None else HttpRouter(calls=self._calls.acting_as(token), streams=self._streams)
 
     async def me(self) -> Me:
         return await self._calls.read("/v1/me", Me)

@@ -15,6 +15,11 @@ from network.router.tables import TABLES
 from network.settings import RouterSettings, reachable
 
 
+async def ping(request: Request) -> Response:
+    """The Router lives, and which storage answers; for anybody who asks."""
+    return wire.reply({"epoch": house_of(request).ledger.epoch})
+
+
 async def me(request: Request) -> Response:
     """Who the token belongs to, and which storage answers."""
     house = house_of(request)
@@ -25,7 +30,8 @@ async def me(request: Request) -> Response:
 def create_app(house: House) -> Starlette:
     """Every route of the Router over one state."""
     rooms = (job_routes, asset_routes, request_routes, changes, internal_routes)
-    app = Starlette(routes=[Route("/v1/me", me, methods=["GET"]), *(route for room in rooms for route in room.ROUTES)])
+    own = (Route("/ping", ping, methods=["GET"]), Route("/v1/me", me, methods=["GET"]))
+    app = Starlette(routes=[*own, *(route for room in rooms for route in room.ROUTES)])
     # A path names one thing: a slash too many names nothing, and is not redirected.
     app.router.redirect_slashes = False
     app.state.house = house

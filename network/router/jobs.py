@@ -72,8 +72,8 @@ def document(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
 
 
 def shown_to(team: str, document: dict[str, Any]) -> dict[str, Any]:
-    """The document as the team may see it: which asset a job made is told to the team that created it."""
-    return document if document["owner"]["team"] == team else document | {"result": None}
+    """The document as the team may see it: the result, and what the caller called the job, are its own team's."""
+    return document if document["owner"]["team"] == team else document | {"client_ref": None, "result": None}
 
 
 def _place(db: sqlite3.Connection, job_id: str) -> dict[str, object]:

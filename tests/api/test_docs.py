@@ -154,7 +154,7 @@ def defaults() -> Iterator[tuple[str, str]]:
     for name, field in Settings.model_fields.items():
         default = field.default
         shown = f"{default:g}" if isinstance(default, float) else str(default)
-        yield name, "not set" if default is None else f"`{shown}`"
+        yield name, {None: "not set", (): "none"}.get(default, f"`{shown}`")
 
 
 def routes(data_dir: Path) -> set[str]:

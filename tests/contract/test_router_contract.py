@@ -60,7 +60,7 @@ async def teams(running_network: RunningNetwork) -> AsyncIterator[Callable[[str]
 
 
 def team_of(clients: Clients) -> Team:
-    router = HttpRouter(calls=clients.calls, streams=clients.changes)
+    router = HttpRouter.of(calls=clients.calls, streams=clients.changes)
     return Team(router, HttpAccessPoints(clients.access_points, now=lambda: datetime.now(UTC)))
 
 

@@ -3,21 +3,20 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from tests.support.network import supervised
+
 WITHIN_S = 20.0
 
 
 def test_the_whole_network_starts_heals_stops_and_starts_again(tmp_path: Path) -> None:
-    with _supervised(tmp_path) as supervisor:
+    with supervised(tmp_path) as supervisor:
         first = _listing(tmp_path)
         assert (tmp_path / "network.json").stat().st_mode & 0o777 == 0o600
         os.kill(first["pids"]["mercy"], signal.SIGKILL)
@@ -26,21 +25,12 @@ def test_the_whole_network_starts_heals_stops_and_starts_again(tmp_path: Path) -
         supervisor.wait(WITHIN_S)
         _until(lambda: not any(_alive(pid) for pid in _listing(tmp_path)["pids"].values()))
 
-    with _supervised(tmp_path) as supervisor:
+    with supervised(tmp_path) as supervisor:
         again = _listing(tmp_path)
         assert {**again, "pids": None} == {**first, "pids": None}
         supervisor.send_signal(signal.SIGINT)
         assert supervisor.wait(WITHIN_S) == 0
         assert not any(_alive(pid) for pid in again["pids"].values())
-
-
-@contextmanager
-def _supervised(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "network", "--data-dir", str(data_dir), "--stop-with-stdin"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as supervisor:
-        assert supervisor.stdout is not None
-        assert supervisor.stdout.readline() == f"ready {data_dir / 'network.json'}\n".encode()
-        yield supervisor
 
 
 def _listing(data_dir: Path) -> dict[str, Any]:

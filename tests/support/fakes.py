@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from copy import copy
 from uuid import UUID, uuid4
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
-from app.domain.errors import JobNotKnown, StoreAway, Unanswered, Unreachable
+from app.domain.actions import Action, NewAction
+from app.domain.errors import JobNotKnown, RouterTokenRefused, StoreAway, Unanswered, Unreachable
 from app.domain.events import Event, Kind, NewEvent, Told
 from app.domain.jobs import Job, Mark, NewJob, Owner
 from app.domain.network import AccessRequest, Asset, Operation, Uploaded
@@ -110,6 +112,41 @@ def _numbered(job: Job, new: NewEvent, number: int) -> Event:
     )
 
 
+class FakeActions:
+    """Keeps who did what. `away` makes it refuse."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, Action] = {}
+        self.away = False
+
+    async def begin(self, action: NewAction) -> int:
+        """Numbered from 1."""
+        self._in_reach()
+        number = len(self.kept) + 1
+        self.kept[number] = Action(**asdict(action), id=number, when=NOON, outcome=None)
+        return number
+
+    async def end(self, number: int, *, outcome: str, job_id: UUID | None, asset_id: UUID | None) -> None:
+        """What became of it."""
+        self._in_reach()
+        was = self.kept[number]
+        self.kept[number] = replace(
+            was, outcome=outcome, job_id=job_id or was.job_id, asset_id=asset_id or was.asset_id
+        )
+
+    async def of_job(self, job_id: UUID) -> Sequence[Action]:
+        """In order."""
+        return [action for action in self.kept.values() if action.job_id == job_id]
+
+    async def creator(self, client_ref: str) -> str | None:
+        """By reference."""
+        return next((action.user for action in self.kept.values() if action.client_ref == client_ref), None)
+
+    def _in_reach(self) -> None:
+        if self.away:
+            raise StoreAway("The history is away.")
+
+
 class FakeRouter:
     """Keeps jobs. `away`: nothing reaches it; what it `loses` ends as Unanswered."""
 
@@ -127,10 +164,24 @@ class FakeRouter:
         self._changes: list[Change] = []
         self._changed = asyncio.Condition()
         self._cut = False
+        self.users: dict[str, Me] = {}
+        self._token: str | None = None
+
+    def acting_as(self, token: str | None) -> "FakeRouter":
+        """The same jobs, under the name that `users` has for this token."""
+        if token is None:
+            return self
+        other = copy(self)
+        other._token = token
+        return other
 
     async def me(self) -> Me:
-        """A user of globex."""
+        """A user of globex, or whose token it is."""
         self._in_reach()
+        if self._token is not None:
+            if self._token not in self.users:
+                raise RouterTokenRefused("Not known.")
+            return self.users[self._token]
         return Me(user="ann", team="globex", role="owner", epoch="router")
 
     async def create(self, new: NewJob, *, client_ref: str) -> JobReport:
@@ -139,7 +190,9 @@ class FakeRouter:
         if self.loses_requests:
             raise Unanswered("Nobody knows.")
         assert client_ref not in self.made, "the same create was sent twice"
-        job = report(len(self.jobs) + 1, id=uuid4(), job_name=new.job_name)
+        me = await self.me()
+        owner = Owner(user=me.user, team=me.team)
+        job = report(len(self.jobs) + 1, id=uuid4(), job_name=new.job_name, client_ref=client_ref, owner=owner)
         self.made[client_ref] = job.id
         self.away = self.leaves_with_the_answer or self.leaves_after_creating
         return self._answered(job)

@@ -1,17 +1,21 @@
 """A real network for tests: four processes, each of which can be stopped, killed and started again alone."""
 
 import json
+import secrets
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+
+from network import ports
 
 TEAMS = ("globex", "mercy", "lakeside")
 START_WITHIN_S = 60.0
@@ -28,11 +32,16 @@ LONG_REGRESSION = REGRESSION | {
 
 
 class RunningNetwork:
-    """The parts as processes, and what a user of them needs."""
+    """The parts as processes, and what a user of them needs.
 
-    def __init__(self, data_dir: Path, *, slots: int = 1) -> None:
+    One that was not started here serves as well as what a user needs of a network that runs in the folder already;
+    `host` is where this machine finds it when its public name is known elsewhere only.
+    """
+
+    def __init__(self, data_dir: Path, *, slots: int = 1, host: str | None = None) -> None:
         self.data_dir = data_dir
         self._slots = slots
+        self._host = host
         self._parts: dict[str, subprocess.Popen[bytes]] = {}
         self._clients: dict[str, httpx.Client] = {}
 
@@ -46,10 +55,15 @@ class RunningNetwork:
 
     def stop(self) -> None:
         """All parts, in good order."""
-        for client in self._clients.values():
-            client.close()
+        self.hang_up()
         for name in (*TEAMS, "router"):
             self._end(name)
+
+    def hang_up(self) -> None:
+        """Close the connections; the parts stay."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
 
     @property
     def listing(self) -> dict[str, Any]:
@@ -60,17 +74,25 @@ class RunningNetwork:
     @property
     def router_url(self) -> str:
         """The Router's address."""
-        return str(self.listing["router_url"])
+        return self.here(self.listing["router_url"])
 
     @property
     def tokens(self) -> dict[str, str]:
-        """A token for a user of each team."""
+        """The token of each team's owner."""
         return dict(self.listing["tokens"])
+
+    def user_token(self, user: str) -> str:
+        """The token of one user: of `member@globex`, say."""
+        return next(str(entry["token"]) for entry in self.listing["users"] if entry["user"] == user)
 
     @property
     def access_points(self) -> dict[str, str]:
         """Each team's Access Point's address."""
-        return {point["team"]: point["url"] for point in self.listing["access_points"]}
+        return {point["team"]: self.here(point["url"]) for point in self.listing["access_points"]}
+
+    def here(self, url: str) -> str:
+        """A public address, as this machine reaches it."""
+        return url if self._host is None else str(httpx.URL(url).copy_with(host=self._host))
 
     def start_router(self) -> None:
         """The Router, where it was before."""
@@ -99,11 +121,15 @@ class RunningNetwork:
         self._kill(team)
 
     def client(self, team: str) -> httpx.Client:
-        """The Router as a user of the team sees it."""
-        if team not in self._clients:
-            headers = {"Authorization": f"Bearer {self.tokens[team]}"}
-            self._clients[team] = httpx.Client(base_url=self.router_url, headers=headers, timeout=WITHIN_S)
-        return self._clients[team]
+        """The Router as the team's owner sees it."""
+        return self.user_client(f"owner@{team}")
+
+    def user_client(self, user: str) -> httpx.Client:
+        """The Router as this user sees it."""
+        if user not in self._clients:
+            headers = {"Authorization": f"Bearer {self.user_token(user)}"}
+            self._clients[user] = httpx.Client(base_url=self.router_url, headers=headers, timeout=WITHIN_S)
+        return self._clients[user]
 
     def create(self, body: dict[str, Any], *, team: str = "globex") -> str:
         """A new job's id."""
@@ -163,7 +189,9 @@ class RunningNetwork:
         door = self.job(job_id, team=team)["stream"]
         headers = {"Authorization": f"Bearer {door['token']}"}
         deadline = time.monotonic() + WITHIN_S
-        with httpx.stream("GET", door["url"], params={"after": after}, headers=headers, timeout=WITHIN_S) as feed:
+        with httpx.stream(
+            "GET", self.here(door["url"]), params={"after": after}, headers=headers, timeout=WITHIN_S
+        ) as feed:
             rest = b""
             for chunk in feed.iter_raw():
                 assert time.monotonic() < deadline, "the stream did not end in time"
@@ -196,6 +224,28 @@ class RunningNetwork:
         part = self._parts.pop(name)
         part.send_signal(signal.SIGKILL)
         _wait(part)
+
+
+@contextmanager
+def supervised(data_dir: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The whole network by its own command, from its `ready` on; it leaves with the block."""
+    command = [sys.executable, "-m", "network", "--data-dir", str(data_dir), *options, "--stop-with-stdin"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as supervisor:
+        assert supervisor.stdout is not None
+        assert supervisor.stdout.readline() == f"ready {data_dir / 'network.json'}\n".encode()
+        yield supervisor
+
+
+def four_free_ports() -> int:
+    """The first of four in a row, below those that networks choose by themselves."""
+    while True:
+        first = 10_000 + 4 * secrets.randbelow(2_000)
+        try:
+            for port in range(first, first + 4):
+                ports.bind("0.0.0.0", port).close()  # noqa: S104  # as a container would
+        except OSError:
+            continue
+        return first
 
 
 def running_in(group: int) -> list[int]:

@@ -44,7 +44,7 @@ async def speaking_to(
 @asynccontextmanager
 async def speaking(url: str, *, patience_s: float = LONG_S) -> AsyncIterator[tuple[HttpRouter, HttpAccessPoints]]:
     async with open_clients(url, token=SECRET, call_timeout_s=patience_s, silence_s=patience_s) as clients:
-        router = HttpRouter(calls=clients.calls, streams=clients.changes)
+        router = HttpRouter.of(calls=clients.calls, streams=clients.changes)
         yield router, HttpAccessPoints(clients.access_points, now=lambda: NOON)
 
 

@@ -11,7 +11,7 @@ from app.services.backoff import Backoff
 from app.services.changes import Changes
 from app.services.contact import Contact
 from app.services.observe import Observer
-from tests.support.fakes import FakeHistory, FakeRouter, until
+from tests.support.fakes import FakeActions, FakeHistory, FakeRouter, until
 from tests.support.news import JOB, NOON, report
 
 
@@ -40,7 +40,7 @@ class Scene:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """The reader at work."""
-        observer = Observer(self.history, contact=self.contact, now=lambda: NOON)
+        observer = Observer(self.history, actions=FakeActions(), contact=self.contact, now=lambda: NOON)
         backoff = Backoff(first_s=0.001, factor=1)
         changes = Changes(self.router, history=self.history, observer=observer, contact=self.contact, backoff=backoff)
         reading = asyncio.create_task(changes.run())

@@ -15,7 +15,7 @@ from app.services.backoff import Backoff
 from app.services.contact import Contact
 from app.services.follow import Follower
 from app.services.observe import Observer
-from tests.support.fakes import WITHIN_S, FakeAccessPoints, FakeHistory, router_with, until
+from tests.support.fakes import WITHIN_S, FakeAccessPoints, FakeActions, FakeHistory, router_with, until
 from tests.support.news import ADDRESS, JOB, NOON, data_of, end_line, kinds, message_line, report, status_line
 
 STORY: tuple[StreamLine, ...] = (
@@ -39,7 +39,7 @@ class Scene:
     def __post_init__(self) -> None:
         self.router = router_with(report(2, "running"))
         contact = Contact(self.router, now=lambda: NOON)
-        self.observer = Observer(self.history, contact=contact, now=lambda: NOON)
+        self.observer = Observer(self.history, actions=FakeActions(), contact=contact, now=lambda: NOON)
 
     def follower(self) -> Follower:
         """One that has read nothing yet."""

@@ -19,6 +19,7 @@ from app.domain.jobs import Job, Owner
 from app.domain.phases import BUCKETS, Bucket, Phase
 from app.domain.ports import JobFilter
 from app.store.cursors import cursor_after, place_of
+from app.store.engine import open_engine
 from app.store.history import SqlHistory, open_history
 from tests.support.news import (
     JOB,
@@ -42,7 +43,7 @@ OTHER = replace(RUNNING, id=OTHER_JOB, job_name="another job")
 @pytest.fixture
 async def history(tmp_path: Path) -> AsyncIterator[SqlHistory]:
     url = f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}"
-    async with open_history(url, tell=lambda _: None, now=lambda: NOON) as opened:
+    async with open_engine(url) as engine, open_history(engine, tell=lambda _: None, now=lambda: NOON) as opened:
         yield opened
 
 

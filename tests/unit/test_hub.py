@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from app.domain.course import first_heard, hear_line, hear_router
 from app.domain.events import Event
 from app.domain.phases import Phase
-from app.services.hub import Bell, Hub, Streams
+from app.services.hub import Bell, Hub, Streams, Visit
 from tests.support.fakes import FakeHistory
 from tests.support.news import JOB, OTHER_JOB, end_line, job_in, report, told_messages
 
@@ -41,7 +41,7 @@ async def collected(
     """Everything that is streamed up to the end, by a reader that gives way so often after each slice."""
     seen: list[Event] = []
     turns = iter(pauses)
-    async for some in streams.follow(job_id, after=after, quiet_s=LONG_S):
+    async for some in streams.follow(job_id, after=after, quiet_s=LONG_S, visit=Visit()):
         seen += some
         for _ in range(next(turns, 0)):
             await asyncio.sleep(0)
@@ -173,7 +173,7 @@ async def test_the_feed_stays_open_after_a_jobs_end() -> None:
     hub = Hub()
     history = FakeHistory(hub.tell)
     await keep_an_ended_job(history, messages=1)
-    feed = Streams(history, hub).follow(None, after=0, quiet_s=LONG_S)
+    feed = Streams(history, hub).follow(None, after=0, quiet_s=LONG_S, visit=Visit())
 
     ended = await anext(feed)
     await history.keep(told_messages(OTHER, 1))
@@ -187,7 +187,7 @@ async def test_the_feed_stays_open_after_a_jobs_end() -> None:
 async def test_quiet_gives_an_empty_slice() -> None:
     """From it a ping is made, so that a connection that is gone is noticed."""
     hub = Hub()
-    stream = Streams(FakeHistory(hub.tell), hub).follow(None, after=0, quiet_s=AT_ONCE_S)
+    stream = Streams(FakeHistory(hub.tell), hub).follow(None, after=0, quiet_s=AT_ONCE_S, visit=Visit())
 
     first, second = await anext(stream), await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]  # an async generator, as every implementation is

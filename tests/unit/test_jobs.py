@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from msgspec.structs import replace
 
+from app.domain.access import LOCAL
 from app.domain.course import first_heard
 from app.domain.errors import Ambiguous, JobFinished, JobNotKnown, Unanswered, Unreachable
 from app.domain.jobs import Job
@@ -16,7 +17,8 @@ from app.services.contact import Contact
 from app.services.hub import Hub
 from app.services.jobs import Jobs
 from app.services.observe import Observer
-from tests.support.fakes import FakeHistory, FakeRouter, owned_by, until
+from app.services.record import Record
+from tests.support.fakes import FakeActions, FakeHistory, FakeRouter, owned_by, until
 from tests.support.news import JOB, NEW_JOB, NOON, end_line, report
 
 LONG_S = 30.0
@@ -29,6 +31,7 @@ class Office:
     jobs: Jobs
     router: FakeRouter
     history: FakeHistory
+    actions: FakeActions
     observer: Observer
     hub: Hub
 
@@ -37,9 +40,18 @@ def opened(*, confirm_within_s: float = 0.02) -> Office:
     router, hub = FakeRouter(), Hub()
     history = FakeHistory(hub.tell)
     contact = Contact(router, now=lambda: NOON)
-    observer = Observer(history, contact=contact, now=lambda: NOON)
-    jobs = Jobs(router, history=history, observer=observer, hub=hub, contact=contact, confirm_within_s=confirm_within_s)
-    return Office(jobs=jobs, router=router, history=history, observer=observer, hub=hub)
+    actions = FakeActions()
+    observer = Observer(history, actions=actions, contact=contact, now=lambda: NOON)
+    jobs = Jobs(
+        router,
+        history=history,
+        record=Record(actions),
+        observer=observer,
+        hub=hub,
+        contact=contact,
+        confirm_within_s=confirm_within_s,
+    )
+    return Office(jobs=jobs, router=router, history=history, actions=actions, observer=observer, hub=hub)
 
 
 @pytest.fixture
@@ -52,7 +64,7 @@ def office() -> Office:
 
 async def test_a_created_job_is_known_at_once(office: Office) -> None:
     """Without waiting for the changes to tell of it."""
-    job = await office.jobs.create(NEW_JOB)
+    job = await office.jobs.create(NEW_JOB, by=LOCAL)
 
     assert office.history.jobs[job.id] == job
     assert job.phase is Phase.CREATED
@@ -62,7 +74,7 @@ async def test_a_create_whose_answer_is_lost_is_looked_up(office: Office) -> Non
     """It is not sent again: the fake Router would not take it twice."""
     office.router.loses_answers = True
 
-    job = await office.jobs.create(NEW_JOB)
+    job = await office.jobs.create(NEW_JOB, by=LOCAL)
 
     assert list(office.router.jobs) == [job.id]
 
@@ -72,7 +84,7 @@ async def test_a_create_that_left_no_trace_stays_unknown(office: Office) -> None
     office.router.loses_requests = True
 
     with pytest.raises(Unanswered) as unknown:
-        await office.jobs.create(NEW_JOB)
+        await office.jobs.create(NEW_JOB, by=LOCAL)
 
     assert office.router.made == {}
     assert unknown.value.facts["client_ref"]
@@ -83,13 +95,13 @@ async def test_a_create_stays_unknown_when_it_cannot_be_looked_up(office: Office
     office.router.leaves_with_the_answer = True
 
     with pytest.raises(Unanswered):
-        await office.jobs.create(NEW_JOB)
+        await office.jobs.create(NEW_JOB, by=LOCAL)
 
 
 async def test_each_create_has_a_reference_of_its_own(office: Office) -> None:
     """Two equal bodies are two jobs."""
-    first = await office.jobs.create(NEW_JOB)
-    second = await office.jobs.create(NEW_JOB)
+    first = await office.jobs.create(NEW_JOB, by=LOCAL)
+    second = await office.jobs.create(NEW_JOB, by=LOCAL)
 
     assert first.id != second.id
     assert len(office.router.made) == 2
@@ -100,7 +112,7 @@ async def test_nothing_is_sent_before_it_is_known_whose_token_we_hold(office: Of
     office.router.away = True
 
     with pytest.raises(Unreachable):
-        await office.jobs.create(NEW_JOB)
+        await office.jobs.create(NEW_JOB, by=LOCAL)
 
     assert office.router.jobs == {}
 
@@ -110,7 +122,7 @@ async def test_when_only_the_submit_fails_the_error_names_the_job(office: Office
     office.router.leaves_after_creating = True
 
     with pytest.raises(Unreachable) as failed:
-        await office.jobs.create_and_submit(NEW_JOB)
+        await office.jobs.create_and_submit(NEW_JOB, by=LOCAL)
 
     assert [failed.value.facts["job_id"]] == [str(job_id) for job_id in office.history.jobs]
 
@@ -119,14 +131,14 @@ async def test_when_only_the_submit_fails_the_error_names_the_job(office: Office
 
 
 async def created(office: Office) -> Job:
-    return await office.jobs.create(NEW_JOB)
+    return await office.jobs.create(NEW_JOB, by=LOCAL)
 
 
 async def test_a_job_that_was_never_submitted_is_cancelled_at_once(office: Office) -> None:
     """There is nobody to wait for."""
     job = await created(office)
 
-    cancelled = await office.jobs.cancel(job.id, reason="no need")
+    cancelled = await office.jobs.cancel(job.id, by=LOCAL, reason="no need")
 
     assert (cancelled.phase, cancelled.reason) == (Phase.CANCELLED, "no need")
 
@@ -134,9 +146,9 @@ async def test_a_job_that_was_never_submitted_is_cancelled_at_once(office: Offic
 async def test_a_kill_is_confirmed_by_the_end_of_the_stream() -> None:
     """`killed: true` means that the processes are gone."""
     office = opened(confirm_within_s=LONG_S)
-    job = await office.jobs.submit((await created(office)).id)
+    job = await office.jobs.submit((await created(office)).id, by=LOCAL)
 
-    killing = asyncio.create_task(office.jobs.kill(job.id, reason=None))
+    killing = asyncio.create_task(office.jobs.kill(job.id, by=LOCAL, reason=None))
     await until(lambda: office.history.jobs[job.id].held is not None)
     await office.observer.hear_line(job.id, end_line(1))
 
@@ -147,9 +159,9 @@ async def test_a_kill_that_is_not_confirmed_in_time_answers_as_things_stand() ->
     """The caller is not kept; the stream tells the rest."""
     office = opened(confirm_within_s=0.01)
     office.router.kills_at_once = False
-    job = await office.jobs.submit((await created(office)).id)
+    job = await office.jobs.submit((await created(office)).id, by=LOCAL)
 
-    answered = await office.jobs.kill(job.id, reason=None)
+    answered = await office.jobs.kill(job.id, by=LOCAL, reason=None)
 
     assert answered.phase is Phase.STOPPING
     assert office.hub._bells == {}
@@ -159,10 +171,10 @@ async def test_a_kill_that_comes_too_late_says_how_the_job_ended() -> None:
     """`killed` would be a lie about a job that completed."""
     office = opened(confirm_within_s=LONG_S)
     office.router.kills_at_once = False
-    job = await office.jobs.submit((await created(office)).id)
+    job = await office.jobs.submit((await created(office)).id, by=LOCAL)
     await office.observer.hear_line(job.id, end_line(1))
 
-    killing = asyncio.create_task(office.jobs.kill(job.id, reason=None))
+    killing = asyncio.create_task(office.jobs.kill(job.id, by=LOCAL, reason=None))
     await until(lambda: office.history.jobs[job.id].phase is Phase.STOPPING)
     await office.observer.hear_router(report(50, "complete", id=job.id))
 
@@ -173,10 +185,10 @@ async def test_a_kill_that_comes_too_late_says_how_the_job_ended() -> None:
 async def test_a_kill_is_passed_on_when_the_history_cannot_be_written() -> None:
     """A computation that must stop does not wait for our disk."""
     office = opened()
-    job = await office.jobs.submit((await created(office)).id)
+    job = await office.jobs.submit((await created(office)).id, by=LOCAL)
     office.history.away = True
 
-    answered = await office.jobs.kill(job.id, reason="it must stop")
+    answered = await office.jobs.kill(job.id, by=LOCAL, reason="it must stop")
 
     assert office.router.killed == [job.id]
     assert (answered.id, answered.phase, answered.reason) == (job.id, Phase.KILLED, "it must stop")

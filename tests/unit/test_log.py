@@ -14,6 +14,7 @@ from app.domain.errors import StoreAway
 from app.domain.events import Event, Told
 from app.domain.jobs import Mark
 from app.domain.phases import Phase
+from app.store.engine import open_engine
 from app.store.history import SqlHistory, open_history
 from tests.support.news import JOB, NOON, OTHER_JOB, job_in, message_event, told_messages
 
@@ -55,7 +56,7 @@ class Log:
     async def open(self) -> AsyncIterator[SqlHistory]:
         """The history in this file."""
         url = f"sqlite+aiosqlite:///{self.path}"
-        async with open_history(url, tell=self.hear, now=lambda: NOON) as history:
+        async with open_engine(url) as engine, open_history(engine, tell=self.hear, now=lambda: NOON) as history:
             yield history
 
 

@@ -1,0 +1,42 @@
+"""Who did what."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.actions import Action, NewAction
+from app.store.short import execute, fetch
+from app.store.tables import ACTIONS, action_of, action_values
+
+
+class SqlActions:
+    """Fulfils the port Actions on one database."""
+
+    def __init__(self, engine: AsyncEngine, *, now: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._now = now
+
+    async def begin(self, action: NewAction) -> int:
+        """Keep that it is about to be done; the number to end it by."""
+        statement = insert(ACTIONS).values(action_values(action, when=self._now())).returning(ACTIONS.c.id)
+        return int((await fetch(self._engine, statement))[0][0])
+
+    async def end(self, number: int, *, outcome: str, job_id: UUID | None, asset_id: UUID | None) -> None:
+        """Keep what became of it; `job_id` and `asset_id` where only now there is one."""
+        made = {"job_id": job_id, "asset_id": asset_id}
+        learnt = {name: str(value) for name, value in made.items() if value is not None}
+        await execute(self._engine, update(ACTIONS).where(ACTIONS.c.id == number).values(outcome=outcome, **learnt))
+
+    async def of_job(self, job_id: UUID) -> Sequence[Action]:
+        """Everything that was done about a job, oldest first."""
+        query = select(ACTIONS).where(ACTIONS.c.job_id == str(job_id)).order_by(ACTIONS.c.id)
+        return [action_of(row) for row in await fetch(self._engine, query)]
+
+    async def creator(self, client_ref: str) -> str | None:
+        """Who asked for the job that the Router was told of with this reference. None: not through us."""
+        query = select(ACTIONS.c.user).where(ACTIONS.c.client_ref == client_ref)
+        found = await fetch(self._engine, query)
+        return str(found[0][0]) if found else None

@@ -1,0 +1,92 @@
+"""API keys, and the passes that stand for them where a browser can send none."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.keys import Key, fingerprint
+from app.store.short import execute, fetch
+from app.store.tables import KEYS, PASSES, key_of, key_values, to_us
+
+_PASSES_OF_A_KEY = 1_000
+
+
+class SqlKeys:
+    """Fulfils the port Keys on one database."""
+
+    def __init__(self, engine: AsyncEngine, *, now: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._now = now
+
+    async def keep(self, key: Key) -> None:
+        """A new key."""
+        await execute(self._engine, insert(KEYS).values(key_values(key)))
+
+    async def key(self, key_id: str) -> Key | None:
+        """None: there is no such key."""
+        found = await self.some([key_id])
+        return found[0] if found else None
+
+    async def some(self, key_ids: Collection[str]) -> Sequence[Key]:
+        """Those that there are."""
+        return [key_of(row) for row in await fetch(self._engine, select(KEYS).where(KEYS.c.key_id.in_(key_ids)))]
+
+    async def all(self) -> Sequence[Key]:
+        """Oldest first."""
+        query = select(KEYS).order_by(KEYS.c.created_us, KEYS.c.key_id)
+        return [key_of(row) for row in await fetch(self._engine, query)]
+
+    async def revoke(self, key_id: str) -> bool:
+        """From now on it opens nothing. False: there is no such key."""
+        when = func.coalesce(KEYS.c.revoked_us, to_us(self._now()))
+        return await execute(self._engine, update(KEYS).where(KEYS.c.key_id == key_id).values(revoked_us=when)) > 0
+
+    async def note_use(self, used: Mapping[str, datetime]) -> None:
+        """When each of these keys was used last."""
+        for key_id, when in used.items():
+            statement = update(KEYS).where(KEYS.c.key_id == key_id).values(used_us=to_us(when))
+            await execute(self._engine, statement)
+
+
+class SqlPasses:
+    """Fulfils the port Passes on one database."""
+
+    def __init__(self, engine: AsyncEngine, *, now: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._now = now
+
+    async def keep(self, ticket: str, *, key_id: str | None, path: str, expires: datetime) -> bool:
+        """A new pass that its ticket opens once. False: this key has too many."""
+        await execute(self._engine, delete(PASSES).where(PASSES.c.expires_us <= to_us(self._now())))
+        held = select(func.count()).select_from(PASSES).where(PASSES.c.key_id.is_not_distinct_from(key_id))
+        if (await fetch(self._engine, held))[0][0] >= _PASSES_OF_A_KEY:
+            return False
+        values = {"ticket": fingerprint(ticket), "key_id": key_id, "path": path, "expires_us": to_us(expires)}
+        await execute(self._engine, insert(PASSES).values(values))
+        return True
+
+    async def exchange(self, ticket: str, *, cookie: str, path: str, expires: datetime) -> bool:
+        """From now on the cookie opens it, and the ticket does not. False: the ticket opens nothing here any more."""
+        # One statement: of two who come with the same ticket at once, one is let in.
+        statement = (
+            update(PASSES)
+            .where(PASSES.c.ticket == fingerprint(ticket), PASSES.c.cookie.is_(None), self._is_good_for(path))
+            .values(cookie=fingerprint(cookie), expires_us=to_us(expires))
+        )
+        return await execute(self._engine, statement) > 0
+
+    async def key_of(self, cookie: str, *, path: str) -> str | None:
+        """Whose key a cookie stands for. None: it opens nothing here any more."""
+        query = select(PASSES.c.key_id).where(PASSES.c.cookie == fingerprint(cookie), self._is_good_for(path))
+        found = await fetch(self._engine, query)
+        return found[0][0] if found else None
+
+    async def prolong(self, cookies: Collection[str], *, expires: datetime) -> None:
+        """Keep these passes good for longer."""
+        known = [fingerprint(cookie) for cookie in cookies]
+        await execute(self._engine, update(PASSES).where(PASSES.c.cookie.in_(known)).values(expires_us=to_us(expires)))
+
+    def _is_good_for(self, path: str) -> ColumnElement[bool]:
+        return and_(PASSES.c.path == path, PASSES.c.expires_us > to_us(self._now()))

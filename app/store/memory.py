@@ -1,0 +1,41 @@
+"""Everything that is remembered, in one database."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.store.actions import SqlActions
+from app.store.engine import open_engine
+from app.store.history import SqlHistory, open_history
+from app.store.keys import SqlKeys, SqlPasses
+from app.store.log import Tell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """One for each port."""
+
+    history: SqlHistory
+    actions: SqlActions
+    keys: SqlKeys
+    passes: SqlPasses
+
+
+@asynccontextmanager
+async def open_memory(url: str, *, tell: Tell, now: Callable[[], datetime]) -> AsyncIterator[Memory]:
+    """The database at this address. Raises StoreAway."""
+    async with open_engine(url) as engine, open_history(engine, tell=tell, now=now) as history:
+        yield Memory(
+            history=history,
+            actions=SqlActions(engine, now=now),
+            keys=SqlKeys(engine, now=now),
+            passes=SqlPasses(engine, now=now),
+        )
+
+
+@asynccontextmanager
+async def open_keys(url: str, *, now: Callable[[], datetime]) -> AsyncIterator[SqlKeys]:
+    """The keys alone, also beside a gateway that runs."""
+    async with open_engine(url) as engine:
+        yield SqlKeys(engine, now=now)

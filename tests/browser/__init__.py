@@ -1,0 +1,1 @@
+"""The browser that tests use where the machine has none: which one, and how it gets here."""
