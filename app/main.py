@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app.api import assets, events, health, jobs, permissions, results, tickets
+from app.api import assets, events, health, jobs, pages, permissions, results, tickets
 from app.api.access import admitted
 from app.api.doors import Admission, Origins
 from app.api.middleware import BodyLimit, Requests
@@ -52,10 +52,12 @@ def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
         version="0.1.0",
         summary=_SUMMARY,
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
         responses=ANY_PROBLEM,
         dependencies=[Depends(admitted), Depends(only_known_queries)],
     )
-    for room in (jobs, results, events, tickets, permissions, assets, health):
+    for room in (jobs, results, events, tickets, permissions, assets, health, pages):
         app.include_router(room.router)
     handle_problems(app)
     app.add_middleware(BodyLimit, body_limit=settings.body_limit, upload_limit=settings.upload_limit)
@@ -121,6 +123,8 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
         )
         open_.push_async_callback(_ended, asyncio.create_task(changes.run(), name="changes"))
         gatekeeper = Gatekeeper(memory.keys, memory.passes, now=_now, refusal_pause_s=settings.refusal_pause_s)
+        if settings.auth == "key":
+            await gatekeeper.warn_if_locked()
         open_.push_async_callback(_ended, asyncio.create_task(gatekeeper.watch(), name="keys"))
         open_.callback(hub.close)
         job_service = Jobs(

@@ -38,7 +38,18 @@ RIGHTS: Mapping[str, Right] = {
 }
 
 # Open to whoever reaches the gateway, key or not: they say whether it is well, and what it is.
-OPEN = frozenset({"/", "/livez", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
+OPEN = frozenset(
+    {
+        "/",
+        "/livez",
+        "/readyz",
+        "/openapi.json",
+        "/docs",
+        "/docs/start.js",
+        "/docs/swagger-ui-bundle.js",
+        "/docs/swagger-ui.css",
+    }
+)
 
 _AT_THE_ROUTER = frozenset({Right.CREATE, Right.STEER, Right.DECIDE})
 

@@ -52,7 +52,9 @@ class Origins:
 
         async def hardened(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HARDENING)
+                headers = MutableHeaders(scope=message)
+                headers.update(_HARDENING)
+                headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
             await send(message)
 
         try:

@@ -1,32 +1,12 @@
 """Whether the gateway lives and whether it can be used."""
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
 
 from app.api.rooms import RoomsDep
 from app.api.schemas import Health
 from app.domain.errors import Unreachable
 
 router = APIRouter(tags=["health"])
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>tripleblind-gateway</title></head>
-<body><h1>tripleblind-gateway</h1>
-<p>REST and Server-Sent Events in front of a Router.</p>
-<ul>
-<li><a href="/docs">The API, to read and to try</a></li>
-<li><a href="/openapi.json">The API as an OpenAPI document</a></li>
-<li><a href="/v1/jobs">Jobs</a></li>
-<li><a href="/v1/operations">Operations</a></li>
-<li><a href="/v1/assets">Assets</a></li>
-</ul></body></html>
-"""
-
-
-@router.get("/", operation_id="front", include_in_schema=False)
-async def front() -> HTMLResponse:
-    """Links to what there is."""
-    return HTMLResponse(_PAGE)
 
 
 @router.get("/livez", operation_id="livez")

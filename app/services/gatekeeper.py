@@ -57,6 +57,12 @@ class Gatekeeper:
         self._noted: dict[str, datetime] = {}
         self._prolonged = now()
 
+    async def warn_if_locked(self) -> None:
+        """Say so where nobody can come in."""
+        now = self._now()
+        if not any(key.is_valid(now=now) for key in await self._keys.all()):
+            log.warning("no key is valid", extra={"do": "gateway key create USER --role admin"})
+
     async def caller(self, text: str) -> Caller:
         """Whose key this is. Raises KeyNotValid, after a pause."""
         key_id, secret = id_and_secret(text)

@@ -20,6 +20,7 @@ from app.domain.errors import (
     JobSubmitted,
     NotYours,
     Rejected,
+    RouterTokenRefused,
 )
 from app.domain.jobs import Mark, NewJob
 from app.domain.reports import Change, EndLine, JobReport, StatusLine, StreamLine
@@ -123,6 +124,101 @@ async def test_an_unknown_token_is_rejected(running_network: RunningNetwork) -> 
     async with open_clients(running_network.router_url, token="no", call_timeout_s=WITHIN_S, silence_s=5) as clients:  # noqa: S106
         with pytest.raises(Rejected):
             await team_of(clients).router.me()
+
+
+# In a caller's own name
+
+
+@pytest.fixture
+def member(globex: Team, running_network: RunningNetwork) -> Team:
+    """globex's client, in the name of one who is not its owner."""
+    return Team(globex.router.acting_as(running_network.user_token("member@globex")), globex.access_points)
+
+
+async def test_one_client_speaks_in_the_name_of_each_users_token(
+    globex: Team, member: Team, running_network: RunningNetwork
+) -> None:
+    """Also of another team's: which are let in is not the client's to say."""
+    mercys = globex.router.acting_as(running_network.tokens["mercy"])
+
+    known = [await router.me() for router in (globex.router, member.router, mercys, globex.router)]
+
+    assert [(me.user, me.role) for me in known] == [
+        ("owner@globex", "owner"),
+        ("member@globex", "member"),
+        ("owner@mercy", "owner"),
+        ("owner@globex", "owner"),
+    ]
+
+
+async def test_a_job_is_its_creators_and_every_step_names_who_took_it(globex: Team, member: Team) -> None:
+    """The team's history says who, not by whose gateway."""
+    job = await created(member)
+    submitted_by_owner = await globex.router.submit(job.id)
+    cancelled = await member.router.cancel(job.id, reason="no need")
+
+    assert (job.owner.user, submitted_by_owner.owner.user) == ("member@globex", "member@globex")
+    assert cancelled.reason == "member@globex: no need"
+
+
+async def test_a_member_kills_what_an_owner_created(globex: Team, member: Team) -> None:
+    """It is the team's job."""
+    job = await submitted(globex)
+
+    killed = await member.router.kill(job.id, reason=None)
+
+    assert (killed.market_status, killed.owner.user, killed.reason) == ("killed", "owner@globex", "member@globex")
+
+
+async def test_an_answer_is_given_by_who_may_and_names_them(
+    globex: Team, mercy: Team, running_network: RunningNetwork
+) -> None:
+    """Owners decide about their team's data; a member is refused, though the gateway's own token would do."""
+    job = await submitted(globex)
+    asset_id = job.waiting_on[0].asset_id
+    with pytest.raises(NotYours):
+        await mercy.router.acting_as(running_network.user_token("member@mercy")).accept(asset_id, job.id, reason=None)
+
+    accepted = await globex.router.acting_as(running_network.tokens["mercy"]).accept(asset_id, job.id, reason=None)
+
+    assert (accepted.state, accepted.decided_by) == ("accepted", "owner@mercy")
+
+
+async def test_an_unknown_token_of_a_caller_is_refused_and_changes_nothing(globex: Team) -> None:
+    """The gateway's own does not step in for it."""
+    job = await submitted(globex)
+    stranger = globex.router.acting_as("no-such-token")
+
+    for refused in (stranger.me(), stranger.cancel(job.id, reason=None), stranger.create(INTERSECTION, client_ref="x")):
+        with pytest.raises(RouterTokenRefused):
+            await refused
+
+    assert (await globex.router.job(job.id)).market_status == "perm"
+
+
+async def test_a_reference_is_found_with_the_token_that_made_it(globex: Team, member: Team) -> None:
+    """A create whose answer was lost is looked up in the name it was sent in; with another it would look undone."""
+    ref = str(uuid4())
+
+    job = await member.router.create(INTERSECTION, client_ref=ref)
+
+    assert await member.router.made_with(ref) == job
+    assert await globex.router.made_with(ref) is None
+
+
+async def test_a_reference_is_told_to_the_team_that_chose_it(globex: Team, member: Team, mercy: Team) -> None:
+    """By it a gateway knows again what it created; others have no use for it."""
+    ref = str(uuid4())
+    job = await member.router.create(INTERSECTION, client_ref=ref)
+    asked = await globex.router.submit(job.id)
+
+    changed = (await heard(globex, job.id, "perm", after=job.mark)).report
+    others = (await heard(mercy, job.id, "perm", after=job.mark)).report
+
+    assert changed is not None
+    assert others is not None
+    assert [seen.client_ref for seen in (job, asked, changed)] == [ref, ref, ref]
+    assert [seen.client_ref for seen in (await mercy.router.job(job.id), others)] == [None, None]
 
 
 # Create

@@ -21,8 +21,9 @@ _LISTEN = """([url, withCredentials]) => {
   const source = new EventSource(url, {withCredentials});
   const listener = {source, heard: [], opened: 0, expected: []};
   const look = () => { listener.expected = listener.expected.filter((met) => !met()); };
+  const met = (holds) => holds() || (source.readyState === EventSource.CLOSED ? "closed" : false);
   listener.until = (holds) => new Promise((resolve) => {
-    listener.expected.push(() => holds() && (resolve(), true));
+    listener.expected.push(() => met(holds) && (resolve(met(holds)), true));
     look();
   });
   for (const name of ["snapshot", "status", "message", "phase", "upstream", "end"]) {
@@ -64,11 +65,10 @@ class PageListener:
         return [(number, name, data) for number, name, data in await self._handle.evaluate("({heard}) => heard")]
 
     async def _until(self, condition: str, *wanted: str) -> None:
+        waiting = f"(listener, wanted) => listener.until(() => {condition})"
         async with asyncio.timeout(WITHIN_S):
-            await self._handle.evaluate(
-                f"(listener, wanted) => listener.until(() => {condition})",
-                list(wanted),
-            )
+            met = await self._handle.evaluate(waiting, list(wanted))
+        assert met is True, f"the browser gave the stream up, and expected was {condition} {wanted}"
 
 
 @asynccontextmanager

@@ -1,9 +1,11 @@
 """A Router, Access Points and a history that behave as their ports say, in memory; each can be told to misbehave."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from msgspec.structs import asdict, replace
@@ -12,6 +14,7 @@ from app.domain.actions import Action, NewAction
 from app.domain.errors import JobNotKnown, RouterTokenRefused, StoreAway, Unanswered, Unreachable
 from app.domain.events import Event, Kind, NewEvent, Told
 from app.domain.jobs import Job, Mark, NewJob, Owner
+from app.domain.keys import Key
 from app.domain.network import AccessRequest, Asset, Operation, Uploaded
 from app.domain.ports import Content, JobFilter, Page
 from app.domain.reports import Change, JobReport, Me, StreamAddress, StreamLine
@@ -145,6 +148,101 @@ class FakeActions:
     def _in_reach(self) -> None:
         if self.away:
             raise StoreAway("The history is away.")
+
+
+class FakeKeys:
+    """Keeps keys, and writes down every note of their use. `away` makes it refuse."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Key] = {}
+        self.noted: list[Mapping[str, datetime]] = []
+        self.away = False
+
+    async def keep(self, key: Key) -> None:
+        """By id."""
+        self._in_reach()
+        self.kept[key.id] = key
+
+    async def key(self, key_id: str) -> Key | None:
+        """By id; others run before the look."""
+        self._in_reach()
+        await asyncio.sleep(0)
+        return self.kept.get(key_id)
+
+    async def some(self, key_ids: Collection[str]) -> Sequence[Key]:
+        """Those that there are."""
+        self._in_reach()
+        return [self.kept[key_id] for key_id in key_ids if key_id in self.kept]
+
+    async def all(self) -> Sequence[Key]:
+        """In order."""
+        return sorted(self.kept.values(), key=lambda key: key.created)
+
+    async def revoke(self, key_id: str) -> bool:
+        """At noon."""
+        if key_id not in self.kept:
+            return False
+        self.kept[key_id] = replace(self.kept[key_id], revoked=NOON)
+        return True
+
+    async def note_use(self, used: Mapping[str, datetime]) -> None:
+        """What there is to note, if there is anything."""
+        self._in_reach()
+        if used:
+            self.noted.append(dict(used))
+
+    def _in_reach(self) -> None:
+        if self.away:
+            raise StoreAway("The keys are away.")
+
+
+@dataclass
+class FakePass:
+    """What a ticket or a cookie is good for."""
+
+    ticket: str
+    key_id: str | None
+    path: str
+    expires: datetime
+    cookie: str | None = None
+
+
+class FakePasses:
+    """Keeps passes by the clock that it is given. No key can hold more than `most`."""
+
+    def __init__(self, *, now: Callable[[], datetime]) -> None:
+        self.kept: list[FakePass] = []
+        self.most = 5
+        self._now = now
+
+    async def keep(self, ticket: str, *, key_id: str | None, path: str, expires: datetime) -> bool:
+        """Unless this key has too many."""
+        self.kept = [one for one in self.kept if one.expires > self._now()]
+        if len([one for one in self.kept if one.key_id == key_id]) >= self.most:
+            return False
+        self.kept.append(FakePass(ticket=ticket, key_id=key_id, path=path, expires=expires))
+        return True
+
+    async def exchange(self, ticket: str, *, cookie: str, path: str, expires: datetime) -> bool:
+        """Once."""
+        for one in self._good_for(path):
+            if one.ticket == ticket and one.cookie is None:
+                one.cookie, one.expires = cookie, expires
+                return True
+        return False
+
+    async def key_of(self, cookie: str, *, path: str) -> str | None:
+        """Whose key."""
+        return next((one.key_id for one in self._good_for(path) if one.cookie == cookie), None)
+
+    async def prolong(self, cookies: Collection[str], *, expires: datetime) -> None:
+        """For longer."""
+        for one in self.kept:
+            if one.cookie in cookies:
+                one.expires = expires
+
+    def _good_for(self, path: str) -> list[FakePass]:
+        return [one for one in self.kept if one.path == path and one.expires > self._now()]
 
 
 class FakeRouter:

@@ -5,7 +5,8 @@ import json
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
@@ -13,7 +14,18 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from app.domain.errors import AssetNotKnown, Garbled, JobNotKnown, NotYours, Rejected, Unanswered, Unreachable, Upstream
+from app.domain.errors import (
+    AssetNotKnown,
+    Garbled,
+    GatewayError,
+    JobNotKnown,
+    NotYours,
+    Rejected,
+    RouterTokenRefused,
+    Unanswered,
+    Unreachable,
+    Upstream,
+)
 from app.domain.jobs import Mark
 from app.domain.network import Asset
 from app.domain.reports import Change, EndLine, MessageLine, StreamAddress, StreamLine
@@ -26,6 +38,7 @@ from tests.support.loopback import Answer, Server, answers, babbles, breaks_off,
 from tests.support.news import JOB, NEW_JOB, NOON, report
 
 SECRET = "the Router's token"  # noqa: S105  (opens nothing)
+CALLERS = "a-caller's-own-token"
 ME = b'{"user": "ann", "team": "globex", "role": "owner", "epoch": "e"}'
 NDJSON = "application/x-ndjson"
 LONG_S = 10.0
@@ -246,6 +259,104 @@ async def test_a_refused_token_is_told() -> None:
             await router.me()
         with pytest.raises(Rejected):
             await lines_heard(access_points, server.url)
+
+
+# In a caller's own name
+
+
+CALLS: dict[str, Callable[[HttpRouter], Awaitable[object]]] = {
+    "me": lambda router: router.me(),
+    "create": lambda router: router.create(NEW_JOB, client_ref="ref"),
+    "made with": lambda router: router.made_with("ref"),
+    "submit": lambda router: router.submit(JOB),
+    "cancel": lambda router: router.cancel(JOB, reason=None),
+    "kill": lambda router: router.kill(JOB, reason="why"),
+    "register": lambda router: router.register_table("t"),
+    "accept": lambda router: router.accept(JOB, JOB, reason=None),
+    "deny": lambda router: router.deny(JOB, JOB, reason=None),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_call_in_a_callers_name_carries_their_token_in_place_of_ours(call: str) -> None:
+    """The Router is to see one user, and to say who it was."""
+    async with speaking_to(answers(404, b"{}")) as (router, _, server):
+        with pytest.raises(GatewayError):
+            await CALLS[call](router.acting_as(CALLERS))
+        with pytest.raises(GatewayError):
+            await CALLS[call](router)
+
+    assert [seen.headers["authorization"] for seen in server.seen] == [f"Bearer {CALLERS}", f"Bearer {SECRET}"]
+    assert SECRET not in repr(server.seen[0])
+    assert CALLERS not in repr(server.seen[1])
+
+
+async def test_nobody_in_particular_is_the_gateway_itself() -> None:
+    """Most callers have no token of their own."""
+    async with speaking_to(answers(200, ME)) as (router, _, server):
+        await router.acting_as(None).me()
+        await router.acting_as(CALLERS).acting_as(None).me()
+
+    assert server.seen[0].headers["authorization"] == f"Bearer {SECRET}"
+
+
+async def test_what_is_listened_to_stays_the_gateways_own() -> None:
+    """The news is everybody's; whoever asks in a caller's name must not see other news."""
+    async with speaking_to(answers(200, ndjson(line(1)), kind=NDJSON)) as (router, _, server):
+        with pytest.raises(Unreachable):
+            await changes_heard(router.acting_as(CALLERS), after=Mark(epoch="e", sequence=1))
+
+    assert [seen.headers["authorization"] for seen in server.seen] == [f"Bearer {SECRET}"]
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_callers_token_that_is_not_accepted_is_the_callers_matter(call: str) -> None:
+    """Whoever runs the gateway can mend only its own."""
+    async with speaking_to(answers(401, b'{"error": {"code": "unauthorized", "detail": "No."}}')) as (router, _, _server):
+        with pytest.raises(RouterTokenRefused, match="Router-Authorization"):
+            await CALLS[call](router.acting_as(CALLERS))
+        with pytest.raises(Rejected, match="GATEWAY_ROUTER_TOKEN"):
+            await CALLS[call](router)
+
+
+async def test_what_a_user_may_not_do_is_no_matter_of_the_token() -> None:
+    """It is good; the answer is the Router's, and names whose it would be to do."""
+    body = b'{"error": {"code": "forbidden", "detail": "An owner decides.", "team": "mercy"}}'
+
+    async with speaking_to(answers(403, body)) as (router, _, _server):
+        with pytest.raises(NotYours, match="An owner decides") as refused:
+            await router.acting_as(CALLERS).accept(JOB, JOB, reason=None)
+
+    assert not isinstance(refused.value, RouterTokenRefused)
+    assert refused.value.facts == {"team": "mercy"}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_callers_token_does_not_follow_a_redirect(status: int) -> None:
+    """It is good at the Router that is configured and nobody else's to read."""
+    async with loopback(answers(200, ME)) as elsewhere:
+        async with speaking_to(answers(status, Location=elsewhere.url)) as (router, _, _server):
+            for call in CALLS.values():
+                with pytest.raises(Garbled):
+                    await call(router.acting_as(CALLERS))
+
+        assert elsewhere.seen == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [drops, breaks_off, babbles, answers(401), answers(500), answers(200, b"{}"), answers(302, Location="http://x\0")],
+    ids=["drops", "breaks-off", "babbles", "401", "500", "empty", "redirects"],
+)
+@pytest.mark.parametrize("call", ["me", "create"])
+async def test_no_error_tells_a_token(call: str, answer: Answer) -> None:
+    """Errors end up in logs with all their causes, and in the answers to others."""
+    async with speaking_to(answer) as (router, _, _server):
+        for one in (router, router.acting_as(CALLERS)):
+            with pytest.raises(GatewayError) as failed:
+                await CALLS[call](one)
+            told = "".join(traceback.format_exception(failed.value)) + repr(failed.value.facts)
+            assert not {secret for secret in (SECRET, CALLERS) if secret in told}
 
 
 async def test_what_is_missing_is_named_as_what_was_asked_for() -> None:

@@ -1,6 +1,7 @@
 """What the house says about itself is true: its verbs, its locks, its imports, its packages."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -63,6 +64,13 @@ def test_ci_runs_the_tests_and_nothing_else() -> None:
     assert os.access(script, os.X_OK)
 
 
+def test_only_verbs_that_run_tests_bring_a_browser() -> None:
+    """It is large, and whoever tries the demo has no use for it."""
+    verbs = re.findall(r"^([a-z-]+):.*\$\(browser\)", text_of("Makefile"), re.MULTILINE)
+
+    assert verbs == ["test", "test-full"]
+
+
 # The locks
 
 
@@ -94,6 +102,28 @@ def test_the_locks_know_every_declared_dependency() -> None:
     assert to_run <= locked(text_of("requirements.lock")).keys()
     assert to_build <= locked(text_of("requirements-build.lock")).keys()
     assert to_develop <= locked(text_of("requirements-dev.lock")).keys()
+
+
+def test_the_lock_of_the_browser_holds_exact_versions_and_hashes_and_no_addresses() -> None:
+    """A version range would bring every developer another browser, and an address would name one of many places."""
+    declared = json.loads(text_of("tests/browser/package.json"))["dependencies"]
+    lock = text_of("tests/browser/package-lock.json")
+    root, *packages = json.loads(lock)["packages"].values()
+    exact = re.compile(r"\d+\.\d+\.\d+")
+
+    assert root["dependencies"] == declared
+    assert [version for version in declared.values() if not exact.fullmatch(version)] == []
+    assert [one for one in packages if not exact.fullmatch(one["version"])] == []
+    assert [one for one in packages if not one["integrity"].startswith("sha512-")] == []
+    assert '"resolved"' not in lock
+    assert "://" not in lock
+
+
+def test_npm_writes_no_addresses_and_runs_nobodys_scripts() -> None:
+    """The lock stays as it should be when it is written anew, and a package has no say in what is run."""
+    assert {"omit-lockfile-registry-resolved=true", "ignore-scripts=true"} <= set(
+        text_of("tests/browser/.npmrc").splitlines()
+    )
 
 
 # The programs

@@ -9,14 +9,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sqlmodel import SQLModel
 
+from app.domain.access import Role
+from app.domain.actions import Verb
 from app.domain.errors import StoreAway
 from app.domain.events import Kind, Source
 from app.domain.jobs import Job
 from app.domain.phases import Phase
 from app.store.engine import migrate, migrations
-from app.store.tables import KINDS, PHASES, SOURCES, from_us, job_of, job_values, to_us
+from app.store.tables import KINDS, PHASES, ROLES, SOURCES, VERBS, from_us, job_of, job_values, to_us
 from tests.support.news import NOON, full_job, job_in
 
 
@@ -57,7 +60,7 @@ def test_the_schema_goes_up_down_and_up_again(url: str) -> None:
 
     migrate(url)
 
-    assert tables_in(url) == {"alembic_version", "job", "event", "position"}
+    assert tables_in(url) == {"alembic_version", "job", "event", "position", "action", "api_key", "stream_pass"}
 
 
 def test_migrating_again_changes_nothing(url: str) -> None:
@@ -83,7 +86,7 @@ def test_a_newer_database_is_refused_with_what_to_do(url: str) -> None:
 
 def test_every_field_of_a_full_job_is_filled() -> None:
     """The round trip below is worth nothing where a field has its default."""
-    job = full_job()
+    job = whole_job()
     empty = job_in(Phase.CREATED)
 
     left_out = {name for name in Job.__struct_fields__ if getattr(job, name) == getattr(empty, name)}
@@ -93,7 +96,7 @@ def test_every_field_of_a_full_job_is_filled() -> None:
 
 def test_a_job_comes_back_from_its_row_as_it_was() -> None:
     """What was known before a restart is known after it."""
-    job = full_job()
+    job = whole_job()
 
     assert job_of(str(job_values(job)["state"])) == job
 
@@ -107,9 +110,34 @@ def test_a_moment_survives_its_column(us: int) -> None:
 
 @pytest.mark.parametrize(
     ("words", "numbers"),
-    [(Phase, PHASES), (Kind, KINDS), (Source, SOURCES)],
+    [(Phase, PHASES), (Kind, KINDS), (Source, SOURCES), (Verb, VERBS), (Role, ROLES)],
 )
-def test_every_word_has_a_number_of_its_own(words: type[Phase | Kind | Source], numbers: dict[str, int]) -> None:
+def test_every_word_has_a_number_of_its_own(
+    words: type[Phase | Kind | Source | Verb | Role], numbers: dict[str, int]
+) -> None:
     """A word without one could not be written down."""
     assert set(numbers) == set(words)
     assert len(set(numbers.values())) == len(numbers)
+
+
+def test_numbers_of_roles_and_verbs_stay_as_they_are() -> None:
+    """A key on disk that was a viewer's yesterday must not be an administrator's today."""
+    assert {role.value: number for role, number in ROLES.items()} == {
+        "viewer": 1,
+        "submitter": 2,
+        "approver": 3,
+        "admin": 4,
+    }
+    assert {verb.value: number for verb, number in VERBS.items()} == {
+        "create": 1,
+        "submit": 2,
+        "cancel": 3,
+        "kill": 4,
+        "accept": 5,
+        "deny": 6,
+        "upload": 7,
+    }
+
+
+def whole_job() -> Job:
+    return replace(full_job(), created_by="sam")
