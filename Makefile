@@ -34,7 +34,7 @@ test: lint $(browser) ## lint, then every test in reduced sizes
 test-full: lint $(browser) ## lint, then every test in full size
 	$(pytest)
 
-lint: .venv/.test ## check style, types, the walls between the rooms and the Dockerfile
+lint: .venv/.test ## check style, types, the walls between the rooms, the Dockerfile and the compose file
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/mypy

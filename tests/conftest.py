@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import network
 from tests.support.gateway import Caller, Finished, Gateway, finished_jobs, router_settings, served
+from tests.support.keys import Guarded, guarded_gateway
 from tests.support.network import LONG_REGRESSION, RunningNetwork
 
 running_network = network.running_network
@@ -40,6 +41,13 @@ async def own_caller(own_gateway: Gateway, running_network: RunningNetwork) -> A
     """A program that uses it, for as long as it runs at its first address."""
     async with own_gateway.client() as client:
         yield Caller(own_gateway, running_network, client)
+
+
+@pytest.fixture(scope="session")
+def guarded(running_network: RunningNetwork, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """One gateway that asks for keys, for all tests of a session that leave it running."""
+    with guarded_gateway(tmp_path_factory.mktemp("guarded"), running_network) as shared:
+        yield shared
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """Plain ASGI around the application: an id and a line of log for every request, and a bound on bodies."""
 
 import logging
+import re
 import time
+from collections.abc import Iterable, Mapping
 from uuid import UUID, uuid4
 
 from fastapi import HTTPException
@@ -60,13 +62,21 @@ def _facts(scope: Scope, *, status: int, took_s: float) -> dict[str, object]:
 
 def _path(scope: Scope) -> str:
     """The route that was taken, with its ids. What else a caller writes into an address is nobody's to read."""
-    path: str | None = getattr(scope.get("route"), "path_format", None)
+    path, params = getattr(scope.get("route"), "path_format", None), scope.get("path_params", {})
     if path is None:
-        return "(none)"
-    for name, value in scope.get("path_params", {}).items():
+        path, params = _route_at(scope["path"], scope["app"].openapi()["paths"])
+    for name, value in params.items():
         if _is_uuid(str(value)):
             path = path.replace(f"{{{name}}}", str(value))
-    return path
+    return str(path)
+
+
+def _route_at(path: str, routes: Iterable[str]) -> tuple[str, Mapping[str, str]]:
+    """The route that a request was for which was refused at the door."""
+    for route in routes:
+        if found := re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route), path):
+            return route, found.groupdict()
+    return "(none)", {}
 
 
 def _is_uuid(text: str) -> bool:

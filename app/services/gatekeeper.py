@@ -81,20 +81,21 @@ class Gatekeeper:
         return Ticket(text=text, expires=expires)
 
     async def passed(self, *, path: str, ticket: str | None, cookie: str | None) -> Passed:
-        """Who comes with this cookie or, for the first time, this ticket. Raises KeyNotValid, after a pause.
+        """Who comes with this ticket for the first time, or else with this cookie. Raises KeyNotValid, after a pause.
 
-        The cookie first: a browser that reconnects by itself still shows the ticket that it has used up.
+        A fresh ticket speaks before a cookie, which may be that of whoever used this browser before; a browser that
+        reconnects by itself shows one that is used up.
         """
-        if cookie is not None and (key_id := await self._passes.key_of(cookie, path=path)) is not None:
-            caller = await self._holder(key_id)
-            await self._passes.prolong([cookie], expires=self._now() + PASS_GOOD_FOR)
-            return Passed(caller=caller, cookie=cookie, is_new=False)
-        if ticket is not None:
-            fresh, expires = secrets.token_urlsafe(_SECRET_BYTES), self._now() + PASS_GOOD_FOR
-            if await self._passes.exchange(ticket, cookie=fresh, path=path, expires=expires):
-                key_id = await self._passes.key_of(fresh, path=path)
-                return Passed(caller=await self._holder(key_id or ""), cookie=fresh, is_new=True)
-        raise await self._refusal(None, "stream pass")
+        expires = self._now() + PASS_GOOD_FOR
+        fresh = secrets.token_urlsafe(_SECRET_BYTES)
+        is_new = ticket is not None and await self._passes.exchange(ticket, cookie=fresh, path=path, expires=expires)
+        held = fresh if is_new else cookie
+        key_id = None if held is None else await self._passes.key_of(held, path=path)
+        if held is None or key_id is None:
+            raise await self._refusal(None, "stream pass")
+        caller = await self._holder(key_id)
+        await self._passes.prolong([held], expires=expires)
+        return Passed(caller=caller, cookie=held, is_new=is_new)
 
     @contextmanager
     def visiting(self, caller: Caller, *, cookie: str | None) -> Iterator[Visit]:

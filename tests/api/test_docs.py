@@ -20,6 +20,7 @@ from app.domain.phases import Phase
 from app.domain.why import Reason
 from app.main import create_app
 from app.settings import Settings
+from tests.browser.chromium import NAMED_BY
 from tests.support.docs import (
     DOCUMENTS,
     NOT_RUN,
@@ -64,7 +65,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named(DOCUMENTS))
 def test_no_document_names_a_setting_that_is_none(document: Path) -> None:
     """Whoever sets it waits for an effect that never comes."""
-    settings = {f"GATEWAY_{name.upper()}" for name in Settings.model_fields}
+    settings = {f"GATEWAY_{name.upper()}" for name in Settings.model_fields} | {NAMED_BY}
 
     assert set(re.findall(r"GATEWAY_[A-Z][A-Z_]*", document.read_text(encoding="utf-8"))) - settings == set()
 

@@ -28,7 +28,7 @@ _DECLARED = ("package.json", "package-lock.json", ".npmrc")
 _WHAT_TO_DO = f"Install Chromium or Chrome, or name one: {NAMED_BY}=/path/to/chromium make test."
 _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
-<fontconfig><dir prefix="relative">fonts</dir><cachedir prefix="relative">cache</cachedir></fontconfig>
+<fontconfig><dir prefix="relative">fonts</dir><cachedir>{cache}</cachedir></fontconfig>
 """
 _PIECE = 1 << 20
 _WITHIN_S = 600
@@ -70,7 +70,7 @@ def install() -> None:
 
 def _own() -> Chromium | None:
     """The machine's, named or found."""
-    if (named := os.environ.get(NAMED_BY)) is not None and shutil.which(named) is None:
+    if (named := os.environ.get(NAMED_BY)) and shutil.which(named) is None:
         raise NoBrowser(f"{NAMED_BY}={named} is no program that can be run. Unset it, or name a Chromium there.")
     found = next(filter(None, map(shutil.which, [named] if named else _ON_PATH)), None)
     return None if found is None else Chromium(program=Path(found))
@@ -105,7 +105,7 @@ def _unpack(packed: Path, into: Path) -> None:
     """The program comes last, and under its name when it is whole: that it is there tells that all is."""
     for archive in ("al2023", "swiftshader", "fonts"):
         _unpack_files(packed / f"{archive}.tar.br", into)
-    (into / "fonts.conf").write_text(_FONTS)  # theirs names folders of another machine
+    (into / "fonts.conf").write_text(_FONTS.format(cache=into / "cache"))  # theirs names folders of another machine
     part = into / "chromium.part"
     decompressor = brotli.Decompressor()
     with (packed / "chromium.br").open("rb") as source, part.open("wb") as target:

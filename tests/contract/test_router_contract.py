@@ -131,7 +131,7 @@ async def test_an_unknown_token_is_rejected(running_network: RunningNetwork) -> 
 
 @pytest.fixture
 def member(globex: Team, running_network: RunningNetwork) -> Team:
-    """globex's client, in the name of one who is not its owner."""
+    """The same client as globex's, in the name of one who is not its owner."""
     return Team(globex.router.acting_as(running_network.user_token("member@globex")), globex.access_points)
 
 

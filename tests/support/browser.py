@@ -107,6 +107,15 @@ async def page_at(browser: BrowserContext, url: str) -> Page:
     return page
 
 
+async def page_without_rules_at(browser: BrowserContext, url: str) -> Page:
+    """A new tab at this address, whose own Content-Security-Policy is not in force: somebody else could have sent it."""
+    assert browser.browser is not None
+    apart = await browser.browser.new_context(locale="en-US", bypass_csp=True)
+    page = await apart.new_page()
+    await page.goto(url)
+    return page
+
+
 async def listen(page: Page, url: str, *, with_credentials: bool = False) -> PageListener:
     """What a page does that opens an EventSource."""
     return PageListener(await page.evaluate_handle(_LISTEN, [url, with_credentials]))

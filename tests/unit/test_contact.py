@@ -65,7 +65,9 @@ async def test_a_token_of_another_team_is_refused_each_time(contact: Contact) ->
             await contact.as_self(ANN, MERCYS)
 
 
-async def test_a_token_that_the_router_does_not_know_is_refused_each_time(contact: Contact, router: AskedRouter) -> None:
+async def test_a_token_that_the_router_does_not_know_is_refused_each_time(
+    contact: Contact, router: AskedRouter
+) -> None:
     """It is not remembered as good, and becomes good where the Router learns of it."""
     for _ in range(2):
         with pytest.raises(RouterTokenRefused):

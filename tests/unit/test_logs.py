@@ -3,7 +3,7 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -52,7 +52,7 @@ class Book:
         self._stream = io.StringIO()
         self.handler = logging.StreamHandler(self._stream)
         self.handler.setFormatter(formatter())
-        self.log = logging.Logger("app.tests", logging.DEBUG)
+        self.log = logging.Logger("app.tests", logging.DEBUG)  # noqa: LOG001  (one that nobody else has)
         self.log.addHandler(self.handler)
 
     @property
@@ -118,7 +118,15 @@ def test_an_exception_is_one_line_with_its_traceback(book: Book) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['x\n{"event": "forged"}', 'x\r\n{"event": "forged"}', "x\x85y", "x\u2028y\u2029z", "\x1b[2Jx\x00", '"}, {"', "\ud800"],
+    [
+        'x\n{"event": "forged"}',
+        'x\r\n{"event": "forged"}',
+        "x\x85y",
+        "x\u2028y\u2029z",
+        "\x1b[2Jx\x00",
+        '"}, {"',
+        "\ud800",
+    ],
     ids=["newline", "return", "next-line", "separators", "control", "quotes", "half-a-surrogate"],
 )
 def test_nothing_that_is_said_can_forge_a_line(book: Book, text: str) -> None:
@@ -148,13 +156,42 @@ def test_what_is_no_json_is_written_as_text(book: Book) -> None:
 # No secrets
 
 
+_PLACES: dict[str, Callable[[logging.Logger, str], None]] = {
+    "message": lambda log, text: log.info(text),
+    "argument": lambda log, text: log.info("said %s and %s", "this", text),
+    "fact": lambda log, text: log.info("said", extra={"fact": text}),
+    "nested": lambda log, text: log.info("said", extra={"fact": {"deep": [1, {"deeper": (text,)}]}}),
+    "name": lambda log, text: log.info("said", extra={"fact": {text: 1}}),
+    "object": lambda log, text: log.info("said", extra={"fact": [Said(text)], "other": Said(text)}),
+    "traceback": lambda log, text: _fail_with(log, text),
+    "cause": lambda log, text: _fail_because(log, text),
+}
+
+
+def _fail_with(log: logging.Logger, text: str) -> None:
+    try:
+        failing(text)
+    except ValueError:
+        log.exception("failed")
+
+
+def _fail_because(log: logging.Logger, text: str) -> None:
+    try:
+        try:
+            failing(text)
+        except ValueError as error:
+            raise LookupError("another") from error
+    except LookupError:
+        log.exception("failed")
+
+
 @pytest.mark.parametrize("what", SECRETS)
-@pytest.mark.parametrize("where", ["message", "argument", "fact", "nested", "name", "object", "traceback", "cause"])
+@pytest.mark.parametrize("where", _PLACES)
 def test_what_looks_like_a_secret_is_struck_out(book: Book, what: str, where: str) -> None:
     """A net under the rule that none is ever logged: somebody else's exception may hold one."""
     text, secret = SECRETS[what]
 
-    _say(book.log, text, where)
+    _PLACES[where](book.log, text)
 
     assert secret not in book.text
     assert "***" in book.text
@@ -174,34 +211,6 @@ def test_ids_are_no_secrets(book: Book) -> None:
     book.log.info("stream ended with its key", extra={"key": "0123456789ab", "job": job_id})
 
     assert (book.lines[0]["key"], book.lines[0]["job"]) == ("0123456789ab", job_id)
-
-
-def _say(log: logging.Logger, text: str, where: str) -> None:
-    if where == "message":
-        log.info(text)
-    elif where == "argument":
-        log.info("said %s and %s", "this", text)
-    elif where == "fact":
-        log.info("said", extra={"fact": text})
-    elif where == "nested":
-        log.info("said", extra={"fact": {"deep": [1, {"deeper": (text,)}]}})
-    elif where == "name":
-        log.info("said", extra={"fact": {text: 1}})
-    elif where == "object":
-        log.info("said", extra={"fact": [Said(text)], "other": Said(text)})
-    elif where == "traceback":
-        try:
-            failing(text)
-        except ValueError:
-            log.exception("failed")
-    else:
-        try:
-            failing(text)
-        except ValueError as error:
-            try:
-                raise LookupError("another") from error
-            except LookupError:
-                log.exception("failed")
 
 
 # The line of a request
@@ -338,7 +347,8 @@ def test_the_level_says_what_is_worth_a_line(
 
 
 @pytest.mark.parametrize(
-    "name", ["httpx", "httpcore.connection", "alembic.runtime.migration", "uvicorn.access", "uvicorn.error", "sqlalchemy"]
+    "name",
+    ["httpx", "httpcore.connection", "alembic.runtime.migration", "uvicorn.access", "uvicorn.error", "sqlalchemy"],
 )
 def test_libraries_are_heard_when_they_warn_and_not_before(
     standard_error: pytest.CaptureFixture[str], name: str

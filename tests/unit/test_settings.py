@@ -224,7 +224,9 @@ def test_the_token_is_shown_nowhere(tmp_path: Path) -> None:
         ({"GATEWAY_CORS_ORIGINS": "*"}, "'*' is no origin"),
     ],
 )
-def test_the_program_tells_what_is_wrong_in_one_line_and_leaves(tmp_path: Path, wrong: dict[str, str], told: str) -> None:
+def test_the_program_tells_what_is_wrong_in_one_line_and_leaves(
+    tmp_path: Path, wrong: dict[str, str], told: str
+) -> None:
     """A traceback would show more than anybody asked for."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     given = {"GATEWAY_DATA_DIR": str(tmp_path), "GATEWAY_ROUTER_URL": "http://r", "GATEWAY_ROUTER_TOKEN": TOKEN}
