@@ -18,10 +18,11 @@ _LEAVES_WITHIN_S = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """Clients of both, and the owners' tokens."""
+    """Clients of both, where the Router is, and the owners' tokens."""
 
     gateway: httpx.AsyncClient
     router: httpx.AsyncClient
+    router_url: str
     tokens: dict[str, str]
 
 
@@ -29,25 +30,41 @@ class Running:
 async def running() -> AsyncIterator[Running]:
     """Start both on free ports with an empty data folder; end both."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "GATEWAY_PORT": "0", "GATEWAY_DATA_DIR": folder}
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "app", "serve"), stdout=asyncio.subprocess.PIPE, env=environment
-        )
-        try:
-            url = await _address(child)
+        async with serving(folder) as url:
             network = json.loads(await asyncio.to_thread((Path(folder) / "network" / "network.json").read_bytes))
-            headers = {"Authorization": f"Bearer {network['tokens']['globex']}"}
             async with (
                 httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as gateway,
                 httpx.AsyncClient(
-                    base_url=network["router_url"], headers=headers, trust_env=False, timeout=60
+                    base_url=network["router_url"],
+                    headers=bearer(network["tokens"]["globex"]),
+                    trust_env=False,
+                    timeout=60,
                 ) as router,
             ):
-                yield Running(gateway=gateway, router=router, tokens=network["tokens"])
+                yield Running(
+                    gateway=gateway, router=router, router_url=network["router_url"], tokens=network["tokens"]
+                )
+
+
+@asynccontextmanager
+async def serving(folder: str, **settings: str) -> AsyncIterator[str]:
+    """A gateway with these settings and its log in the folder; its address."""
+    environment = {**os.environ, "GATEWAY_PORT": "0", "GATEWAY_DATA_DIR": folder, **settings}
+    with (Path(folder) / "gateway.log").open("wb") as log:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "app", "serve"), stdout=asyncio.subprocess.PIPE, stderr=log, env=environment
+        )
+        try:
+            yield await _address(child)
         finally:
             child.terminate()
             async with asyncio.timeout(_LEAVES_WITHIN_S):
                 await child.wait()
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header that shows it."""
+    return {"Authorization": f"Bearer {token}"}
 
 
 async def _address(child: asyncio.subprocess.Process) -> str:

@@ -8,11 +8,11 @@ import asyncio
 import json
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
 
 import httpx
 
-from benchmarks._running import Running, running
+from benchmarks._running import Running, bearer, running
+from benchmarks._timing import tell, took
 
 _RUNS = 5
 _READS = 200
@@ -33,8 +33,8 @@ async def main() -> None:
             job_id, messages_ms = await _watched_twice(both)
             added_ms.append(statistics.median(messages_ms))
             ratios.append(await _read_twice(both, job_id))
-        _print(f"GET a job, gateway / Router, {_READS} reads each in turn, median", ratios, unit="x")
-        _print(
+        tell(f"GET a job, gateway / Router, {_READS} reads each in turn, median", ratios, unit="x")
+        tell(
             f"a message, seen at the gateway after it is at the Access Point, {_ITERATIONS} each, median",
             added_ms,
             unit="ms",
@@ -46,7 +46,7 @@ async def _watched_twice(both: Running) -> tuple[str, list[float]]:
     job_id = (await both.gateway.post("/v1/jobs?submit=true", json=_TRAINING)).json()["id"]
     stream = (await both.router.get(f"/v1/jobs/{job_id}")).json()["stream"]
     async with httpx.AsyncClient(trust_env=False, timeout=60) as access_point:
-        headers = {"Authorization": f"Bearer {stream['token']}"}
+        headers = bearer(stream["token"])
         there = asyncio.create_task(_arrivals(access_point, stream["url"], headers))
         here = asyncio.create_task(
             _arrivals(both.gateway, f"/v1/jobs/{job_id}/events", {"Accept": "application/x-ndjson"})
@@ -72,7 +72,7 @@ async def _arrivals(client: httpx.AsyncClient, url: str, headers: dict[str, str]
 async def _grant(both: Running, job_id: str) -> None:
     missing = (await both.router.get(f"/v1/jobs/{job_id}")).json()["waiting_on"]
     for one in missing:
-        headers = {"Authorization": f"Bearer {both.tokens[one['team']]}"}
+        headers = bearer(both.tokens[one["team"]])
         await both.router.post(f"/v1/access-requests/{one['asset_id']}/{job_id}/accept", headers=headers, json={})
 
 
@@ -81,20 +81,9 @@ async def _read_twice(both: Running, job_id: str) -> float:
     path = f"/v1/jobs/{job_id}"
     here, there = [], []
     for _ in range(_READS):
-        here.append(await _took(lambda: both.gateway.get(path)))
-        there.append(await _took(lambda: both.router.get(path)))
+        here.append(await took(lambda: both.gateway.get(path)))
+        there.append(await took(lambda: both.router.get(path)))
     return statistics.median(here) / statistics.median(there)
-
-
-async def _took(call: Callable[[], Awaitable[httpx.Response]]) -> float:
-    began = time.perf_counter()
-    (await call()).raise_for_status()
-    return time.perf_counter() - began
-
-
-def _print(what: str, values: Sequence[float], *, unit: str) -> None:
-    shown = f"min {min(values):.2f}  median {statistics.median(values):.2f}  max {max(values):.2f}"
-    print(f"{what}, {len(values)} runs: {shown} {unit}")
 
 
 if __name__ == "__main__":
