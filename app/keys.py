@@ -30,9 +30,10 @@ def create(
         raise typer.BadParameter("1 to 100 characters, one of which can be seen", param_hint="USER")
     expires = None if forever else _now() + timedelta(days=days)
     key, text = new_key(user, role, now=_now(), expires=expires)
-    asyncio.run(_kept(key))
+    database = Settings().database
+    asyncio.run(_kept(key, database))
     until = "it does not expire" if expires is None else f"it expires {expires:%Y-%m-%d}"
-    typer.echo(f"Key {key.id} for {user}, {role}; {until}. It is shown this once:", err=True)
+    typer.echo(f"Key {key.id} for {user}, {role}, in {database}; {until}. It is shown this once:", err=True)
     typer.echo(text)
 
 
@@ -41,7 +42,7 @@ def list_keys() -> None:
     """Every key that was ever made, oldest first; not what opens anything."""
     typer.echo(f"{'ID':12}  {'ROLE':9}  {'STATE':8}  {'CREATED':10}  {'EXPIRES':10}  {'LAST USED':16}  USER")
     now = _now()
-    for key in asyncio.run(_all()):
+    for key in asyncio.run(_all(Settings().database)):
         days = f"{_day(key.created)}  {_day(key.expires)}"
         used = f"{key.used:%Y-%m-%d %H:%M}" if key.used else "never"
         typer.echo(f"{key.id:12}  {key.role:9}  {_state(key, now=now):8}  {days}  {used:16}  {key.user}")
@@ -50,24 +51,25 @@ def list_keys() -> None:
 @commands.command("revoke")
 def revoke(key_id: Annotated[str, typer.Argument(help="Its id, as `gateway key list` shows it.")]) -> None:
     """From now on it opens nothing; streams that it opened end within seconds."""
-    if not asyncio.run(_revoked(key_id)):
-        typer.echo("gateway: there is no such key; `gateway key list` shows all.", err=True)
+    database = Settings().database
+    if not asyncio.run(_revoked(key_id, database)):
+        typer.echo(f"gateway: there is no such key in {database}; `gateway key list` shows all.", err=True)
         raise typer.Exit(1)
     typer.echo(f"Key {key_id} is revoked.")
 
 
-async def _kept(key: Key) -> None:
-    async with open_keys(Settings().database, now=_now) as keys:
+async def _kept(key: Key, database: str) -> None:
+    async with open_keys(database, now=_now) as keys:
         await keys.keep(key)
 
 
-async def _all() -> list[Key]:
-    async with open_keys(Settings().database, now=_now) as keys:
+async def _all(database: str) -> list[Key]:
+    async with open_keys(database, now=_now) as keys:
         return list(await keys.all())
 
 
-async def _revoked(key_id: str) -> bool:
-    async with open_keys(Settings().database, now=_now) as keys:
+async def _revoked(key_id: str, database: str) -> bool:
+    async with open_keys(database, now=_now) as keys:
         return await keys.revoke(key_id)
 
 

@@ -8,10 +8,10 @@ from structlog.types import EventDict, WrappedLogger
 
 # What others say in passing is theirs: httpx, say, tells of every call, and to which address.
 _OURS = "app"
-# A net under the rule that secrets are not logged: what looks like one is struck out, wherever it comes from.
+# A net under the rule that secrets are not logged: what looks like one is struck out, wherever it stands.
 _SECRETS = re.compile(
-    r"""tbg_[0-9a-f]+_[\w-]+ | (?<=ticket=)[\w-]+ | (?<=gateway-stream=)[\w-]+ | (?i:(?<=bearer\ )[^\s'"\\]+)""",
-    re.VERBOSE,
+    r"""tbg_[\w-]+ | (?P<name> ticket= | gateway-stream= | (?:bearer|basic)\ + ) [^\s'"\\&;,]+""",
+    re.VERBOSE | re.IGNORECASE,
 )
 
 
@@ -36,11 +36,14 @@ def formatter() -> logging.Formatter:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
-            _without_secrets,
-            structlog.processors.JSONRenderer(default=str),
+            _rendered,
         ],
     )
 
 
-def _without_secrets(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    return {name: _SECRETS.sub("***", value) if isinstance(value, str) else value for name, value in line.items()}
+_JSON = structlog.processors.JSONRenderer(default=str)
+
+
+def _rendered(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    """The finished line is looked through, not its parts: a secret may hide in anything that became text."""
+    return _SECRETS.sub(lambda found: f"{found['name'] or ''}***", str(_JSON(logger, method, event)))

@@ -54,6 +54,7 @@ def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a path names one thing, and a redirect would repeat the query
         responses=ANY_PROBLEM,
         dependencies=[Depends(admitted), Depends(only_known_queries)],
     )
@@ -153,7 +154,7 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
 
 async def _router_address(settings: Settings, open_: AsyncExitStack) -> tuple[str, str]:
     if not settings.carries_network:
-        return settings.router_url or "", settings.token()
+        return settings.router_url or "", settings.token
     network = await open_.enter_async_context(carried_network(settings.data_dir / "network"))
     return network.router_url, network.token
 

@@ -79,6 +79,7 @@ def server_of(settings: Settings, *, started: Started) -> Server:
         host=settings.host,
         port=settings.port,
         access_log=False,
+        server_header=False,
         forwarded_allow_ips=settings.trusted_proxies,
         log_config=None,
         timeout_keep_alive=_KEEP_ALIVE_S,

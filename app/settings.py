@@ -4,13 +4,16 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 # What may stand in a header. Anything else would be told, token and all, by the error of whoever sends it.
 _TOKEN = r"^[\x21-\x7e]+$"  # noqa: S105  (which characters, not which token)
+# As browsers write it.
+_ORIGIN = re.compile(r"(https?)://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?")
+_USUAL = {"http": "80", "https": "443"}
+_LARGEST_PORT = 65535
 
 
 class Settings(BaseSettings):
@@ -30,7 +33,7 @@ class Settings(BaseSettings):
         None,
         description="network: the one we carry; http: the one at the address. By default http if an address is set",
     )
-    router_url: str | None = Field(None, pattern=r"^https?://[^/]+", description="Address of the Router")
+    router_url: str | None = Field(None, pattern=r"^https?://[^/@]+(/|$)", description="Address of the Router")
     router_token: SecretStr | None = Field(None, description="Token of a user of this gateway's team")
     router_token_file: Path | None = Field(None, description="File that holds this token, in its place")
     auth: Literal["none", "key"] = Field(
@@ -54,17 +57,17 @@ class Settings(BaseSettings):
     ping_s: float = Field(15.0, gt=0, description="Silence on a stream after which a ping is sent")
     body_limit: int = Field(1024 * 1024, gt=0, description="Largest JSON body, in bytes")
     upload_limit: int = Field(256 * 1024 * 1024, gt=0, description="Largest asset, in bytes")
+    _token: SecretStr = PrivateAttr(SecretStr(""))
 
     @property
     def database(self) -> str:
         """The address of the database."""
         return self.database_url or f"sqlite+aiosqlite:///{(self.data_dir / 'gateway.db').absolute()}"
 
+    @property
     def token(self) -> str:
         """The Router token, of the environment or of its file; empty without either."""
-        if self.router_token_file is not None:
-            return self.router_token_file.read_text(encoding="utf-8").strip()
-        return self.router_token.get_secret_value() if self.router_token is not None else ""
+        return self._token.get_secret_value()
 
     @property
     def carries_network(self) -> bool:
@@ -101,7 +104,7 @@ class Settings(BaseSettings):
         if self.router_token is not None and self.router_token_file is not None:
             raise ValueError("Set one of GATEWAY_ROUTER_TOKEN and GATEWAY_ROUTER_TOKEN_FILE, not both.")
         try:
-            token = self.token()
+            token = self._found_token()
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it holds no text"
             raise ValueError(f"GATEWAY_ROUTER_TOKEN_FILE={self.router_token_file} cannot be read: {why}.") from None
@@ -111,7 +114,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 "GATEWAY_ROUTER=http needs GATEWAY_ROUTER_URL, and GATEWAY_ROUTER_TOKEN or GATEWAY_ROUTER_TOKEN_FILE."
             )
+        self._token = SecretStr(token)
         return self
+
+    def _found_token(self) -> str:
+        if self.router_token_file is not None:
+            return self.router_token_file.read_text(encoding="utf-8").strip()
+        return self.router_token.get_secret_value() if self.router_token is not None else ""
 
 
 def _is_loopback(host: str) -> bool:
@@ -124,13 +133,5 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_origin(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        usual = {"http": 80, "https": 443}.get(parts.scheme)
-        return usual is not None and bool(parts.hostname) and parts.port != usual and text == _origin(parts)
-    except ValueError:
-        return False
-
-
-def _origin(parts: SplitResult) -> str:
-    return f"{parts.scheme}://{parts.netloc.lower().rpartition('@')[2]}"
+    parts = _ORIGIN.fullmatch(text)
+    return parts is not None and int(parts[3] or 1) <= _LARGEST_PORT and parts[3] != _USUAL[parts[1]]

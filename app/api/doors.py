@@ -158,7 +158,10 @@ def _has_body(headers: Headers) -> bool:
 
 def _is_own(origin: str, scope: Scope, headers: Headers) -> bool:
     """Whether the page came from here. A proxy that we do not know may have taken the encryption off."""
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
     downgraded = scope["scheme"] == "https" and parts.scheme != "https"
     return bool(parts.netloc) and parts.netloc.lower() == headers.get("host", "").lower() and not downgraded
 

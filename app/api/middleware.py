@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 from uuid import UUID, uuid4
 
 from fastapi import HTTPException
@@ -54,10 +55,18 @@ def _facts(scope: Scope, *, status: int, took_s: float) -> dict[str, object]:
         "status": status,
         "problem": scope.get("problem"),
         "took_ms": round(took_s * 1000, 1),
-        "client": scope["client"][0] if scope.get("client") else None,
+        "client": _address(scope),
         "user": caller.user if caller else None,
         "key": caller.key_id if caller else None,
     }
+
+
+def _address(scope: Scope) -> str:
+    """Where it came from. What a proxy passes on as an address may be anything."""
+    try:
+        return str(ip_address(scope["client"][0]))
+    except (TypeError, ValueError):
+        return "(none)"
 
 
 def _path(scope: Scope) -> str:

@@ -155,6 +155,9 @@ class Actions(Protocol):
     async def of_job(self, job_id: UUID) -> Sequence[Action]:
         """Everything that was done about a job, oldest first."""
 
+    async def made(self, client_ref: str, *, job_id: UUID) -> None:
+        """Keep which job the Router made of a create, if that is not known yet."""
+
     async def creator(self, client_ref: str) -> str | None:
         """Who asked for the job that the Router was told of with this reference. None: not through us."""
 

@@ -129,7 +129,7 @@ class Gatekeeper:
         held = {key_id for key_id, _ in self._visits.values()}
         valid = {key.id for key in await self._keys.some(held) if key.is_valid(now=now)}
         for visit, (key_id, _) in list(self._visits.items()):
-            if key_id not in valid:
+            if key_id not in valid and not visit.over:
                 log.info("stream ended with its key", extra={"key": key_id})
                 visit.end()
         if now - self._prolonged >= _PROLONG_EVERY:

@@ -31,7 +31,7 @@ class Observer:
         async with self._turn(report.id):
             job = await self._history.job(report.id)
             if job is None:
-                created_by = await self._actions.creator(report.client_ref) if ours and report.client_ref else None
+                created_by = await self._creator(report) if ours else None
                 return await self._keep(course.first_heard(report, streamed=ours, created_by=created_by), position)
             told = course.hear_router(job, report)
             if told is not None:
@@ -61,6 +61,13 @@ class Observer:
     async def upstream_back(self, job_id: UUID) -> Job:
         """The status stream is read again."""
         return await self._apply(job_id, lambda job: course.upstream_back(job, now=self._now()))
+
+    async def _creator(self, report: JobReport) -> str | None:
+        """Who asked for it, however its create was answered: the reference was kept before it was sent."""
+        if report.client_ref is None:
+            return None
+        await self._actions.made(report.client_ref, job_id=report.id)
+        return await self._actions.creator(report.client_ref)
 
     async def _keep(self, told: Told, position: Mark | None) -> Job:
         await self._history.keep(told, position=position)

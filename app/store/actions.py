@@ -35,6 +35,11 @@ class SqlActions:
         query = select(ACTIONS).where(ACTIONS.c.job_id == str(job_id)).order_by(ACTIONS.c.id)
         return [action_of(row) for row in await fetch(self._engine, query)]
 
+    async def made(self, client_ref: str, *, job_id: UUID) -> None:
+        """Keep which job the Router made of a create, if that is not known yet."""
+        unknown = update(ACTIONS).where(ACTIONS.c.client_ref == client_ref, ACTIONS.c.job_id.is_(None))
+        await execute(self._engine, unknown.values(job_id=str(job_id)))
+
     async def creator(self, client_ref: str) -> str | None:
         """Who asked for the job that the Router was told of with this reference. None: not through us."""
         query = select(ACTIONS.c.user).where(ACTIONS.c.client_ref == client_ref)

@@ -37,6 +37,8 @@ async def _seen_through(engine: AsyncEngine, statement: Executable, taken: Calla
         return await asyncio.shield(whole)
     except asyncio.CancelledError:
         await asyncio.wait([whole])
+        if not whole.cancelled():
+            whole.exception()  # looked at, since nobody is left to be told
         raise
 
 

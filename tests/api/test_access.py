@@ -1,7 +1,7 @@
 """Who may do what through the public door: every operation of the document, for everybody who could come."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +56,7 @@ STREAMS = ("jobEvents", "events")
 OPEN_OPERATIONS = {"livez", "readyz"}
 OPEN_PATHS = ("/", "/livez", "/readyz", "/docs", "/openapi.json")
 SSE = {"Accept": "text/event-stream"}
+_LOOK_AGAIN_S = 0.05
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,7 +95,7 @@ class World:
             names["job_id"] = await self.created()
         if operation in ("acceptAccessRequest", "denyAccessRequest"):
             names["asset_id"], names["job_id"] = await asyncio.to_thread(self.asked)
-        sent = {
+        sent: dict[str, dict[str, Any]] = {
             "createJob": {"json": {"job_name": "of the table", **INTERSECTION}},
             "createAsset": {
                 "params": {"name": f"table-{uuid4()}"},
@@ -106,8 +107,8 @@ class World:
             "cancelJob": {"json": {"reason": "of the table"}},
             "killJob": {"json": {"reason": "of the table"}},
             "denyAccessRequest": {"json": {"reason": "of the table"}},
-        }.get(operation, {})
-        return Call(method=method, path=path.format(**names), sent=sent)
+        }
+        return Call(method=method, path=path.format(**names), sent=sent.get(operation, {}))
 
     async def created(self) -> str:
         """A new job of sam's."""
@@ -125,7 +126,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(guarded: Guarded, running_network: RunningNetwork) -> Iterator[World]:
+def world(guarded: Guarded, running_network: RunningNetwork) -> World:
     headers = {"Authorization": f"Bearer {guarded.keys['sam']}"}
     url = guarded.gateway.url
     with httpx.Client(base_url=url, headers=headers, timeout=WITHIN_S, trust_env=False) as client:
@@ -134,7 +135,7 @@ def world(guarded: Guarded, running_network: RunningNetwork) -> Iterator[World]:
         client.get(f"/v1/jobs/{job['id']}/events")  # up to its end
         assets = client.get("/v1/assets", params={"name": "globex/holdout"}).json()["items"]
         document = client.get("/openapi.json").json()
-    yield World(guarded=guarded, network=running_network, document=document, finished=job["id"], asset=assets[0]["id"])
+    return World(guarded=guarded, network=running_network, document=document, finished=job["id"], asset=assets[0]["id"])
 
 
 @pytest.fixture
@@ -220,23 +221,24 @@ async def test_a_job_that_does_not_exist_is_nobodys(clients: dict[str, httpx.Asy
     assert answers == {**_STEER, "sam": "job-not-found", "tom": "job-not-found", "root": "job-not-found"}
 
 
-@pytest.mark.parametrize("name", ["nonsense", f"{{{uuid4()}}}", f"urn:uuid:{uuid4()}"])
-async def test_an_id_in_a_strange_spelling_is_no_way_around(guarded: Guarded, name: str) -> None:
-    """Whatever the route takes for an id, whose job it is was asked of the same."""
-    async with guarded.client("tom") as client:
-        answer = await client.post(f"/v1/jobs/{name}/kill")
-
-    assert told(answer) in {"invalid", "job-not-found"}
-
-
-async def test_another_spelling_of_a_jobs_id_is_the_same_job(
-    world: World, clients: dict[str, httpx.AsyncClient]
+@pytest.mark.parametrize("spelling", ["{}", "{{{}}}", "urn:uuid:{}"])
+async def test_another_spelling_of_a_jobs_id_is_no_way_around(
+    world: World, clients: dict[str, httpx.AsyncClient], spelling: str
 ) -> None:
-    """It is compared as an id, not as text."""
+    """Whatever a route takes for an id, whose job it is was asked of the same."""
     job_id = (await world.created()).upper()
+    path = f"/v1/jobs/{spelling.format(job_id)}/kill"
 
-    assert told(await clients["tom"].post(f"/v1/jobs/{job_id}/kill")) == _NOT_YOURS
-    assert told(await clients["sam"].post(f"/v1/jobs/{job_id}/kill")) == IN
+    answers = {who: told(await client.post(path)) for who, client in clients.items()}
+
+    assert answers == _STEER
+
+
+async def test_what_is_no_id_is_nobodys_job(clients: dict[str, httpx.AsyncClient]) -> None:
+    """The route says what is wrong with it, to those who may steer at all."""
+    answers = {who: told(await client.post("/v1/jobs/nonsense/kill")) for who, client in clients.items()}
+
+    assert answers == {**_STEER, "sam": "invalid", "tom": "invalid", "root": "invalid"}
 
 
 async def test_what_was_created_past_the_gateway_is_for_admins_to_steer(
@@ -291,31 +293,19 @@ async def test_without_a_key_nothing_is_told_and_nothing_is_done(world: World, s
     assert {answer.headers["Content-Type"] for answer in answers.values()} == {"application/problem+json"}
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "expired",
-        "revoked",
-        "wrong secret",
-        "unknown",
-        "malformed",
-        "of another scheme",
-        "without a scheme",
-        "twice",
-    ],
-)
 async def test_with_a_key_that_is_not_good_nothing_is_told_and_nothing_is_done(
-    world: World, stranger: httpx.AsyncClient, wrong: str
+    world: World, stranger: httpx.AsyncClient
 ) -> None:
-    """What is wrong with it is not told, either."""
-    stranger.headers["Authorization"] = world.guarded.refused[wrong]
-
+    """Expired, revoked, wrong, unknown, or none at all; which of these is not told, either."""
     async with untouched(world) as calls:
-        answers = {name: await answer_of(stranger, call) for name, call in calls.items()}
+        answers = {
+            (wrong, name): await answer_of(stranger, call, Authorization=header)
+            for wrong, header in world.guarded.refused.items()
+            for name, call in calls.items()
+        }
 
-    assert {name: (answer.status_code, told(answer)) for name, answer in answers.items()} == dict.fromkeys(
-        calls, (401, "key-invalid")
-    )
+    outcomes = {which: (answer.status_code, told(answer)) for which, answer in answers.items()}
+    assert outcomes == dict.fromkeys(answers, (401, "key-invalid"))
     assert {answer.headers["WWW-Authenticate"] for answer in answers.values()} == {"Bearer"}
     assert {answer.headers["Content-Type"] for answer in answers.values()} == {"application/problem+json"}
     assert len({answer.json()["detail"] for answer in answers.values()}) == 1
@@ -421,7 +411,7 @@ async def test_everything_done_about_a_job_says_who_did_it_with_which_key_and_wh
 
 @pytest.mark.parametrize(("verb", "other"), [("accept", "deny"), ("deny", "accept")])
 async def test_who_answered_an_access_request_is_on_record(world: World, verb: str, other: str) -> None:
-    """An owner's data was used, or was not: by whose word?"""
+    """An owner's data was used, or was not, by somebody's word."""
     asset_id, job_id = await asyncio.to_thread(world.asked)
     path = f"/v1/access-requests/{asset_id}/{job_id}"
     async with world.guarded.client("ada") as ada:
@@ -506,16 +496,18 @@ async def test_who_created_a_job_is_known_when_the_gateway_died_before_it_knew_t
             async with guarded.client("sam") as sam:
                 job = await heard_of(sam, "unheard of")
                 killed = await sam.post(f"/v1/jobs/{job['id']}/kill")
+                actions = (await sam.get(f"/v1/jobs/{job['id']}/actions")).json()["items"]
 
     assert job["created_by"] == "sam"
+    assert [(one["verb"], one["outcome"]) for one in actions] == [("create", None), ("kill", "done")]
     assert killed.status_code == 200
 
 
 async def heard_of(client: httpx.AsyncClient, name: str) -> Json:
     """The job of this name, once the gateway knows it."""
     async with asyncio.timeout(WITHIN_S):
-        while not (items := (await client.get("/v1/jobs", params={"name": name})).json()["items"]):
-            await asyncio.sleep(0.05)  # the feed tells no names
-    (job,) = items
-    found: Json = job
-    return found
+        while True:
+            jobs: list[Json] = (await client.get("/v1/jobs", params={"name": name})).json()["items"]
+            if jobs:
+                return jobs[0]
+            await asyncio.sleep(_LOOK_AGAIN_S)  # the feed tells no names

@@ -213,7 +213,7 @@ def _at_the_router(network: RunningNetwork, *jobs: dict[str, Any], asset: str) -
     ids = [str(job["id"]) for job in jobs]
     return [
         [job["id"] for job in client.get("/v1/jobs?limit=50").json()["items"]],
-        [network.job(job_id) for job_id in ids],
+        [(job["market_status"], job["sequence"], job["reason"]) for job in map(network.job, ids)],
         [client.get("/v1/access-requests", params={"job_id": job_id}).json()["items"] for job_id in ids],
         client.get("/v1/assets", params={"name": f"globex/{asset}"}).json()["items"],
     ]
@@ -391,7 +391,14 @@ class TrickyRouter:
 
     def _asset(self) -> bytes:
         content = {"url": f"{self._elsewhere}/content", "token": _AP_TOKEN}
-        about = {"id": _ASSET, "name": "globex/t", "team": "globex", "kind": "table", "columns": [], "records": None}
+        about: dict[str, object] = {
+            "id": _ASSET,
+            "name": "globex/t",
+            "team": "globex",
+            "kind": "table",
+            "columns": [],
+            "records": None,
+        }
         return json.dumps({**about, "job_id": None, "created": NOON.isoformat(), "content": content}).encode()
 
 

@@ -177,10 +177,10 @@ class Prober:
         self.evidence.heard.append(Heard(to=f"{request[:20]!r}", content=content, may=frozenset()))
 
     async def opened(self, path: str, *, may: Iterable[str] = (), **headers: str) -> httpx.Response:
-        """A stream, up to its first bytes; it stays open."""
+        """A stream, which stays open; or its refusal."""
         request = self.client.build_request("GET", path, headers=headers)
         answer = await self.client.send(request, stream=True)
-        first = await anext(answer.aiter_raw()) if answer.is_success else await answer.aread()
+        first = b"" if answer.is_success else await answer.aread()
         self.keep(answer, first, may=may)
         return answer
 
@@ -361,10 +361,12 @@ async def be_sent_away(prober: Prober) -> None:
     """A key is revoked while its stream is open; and while the Router is away nothing can be looked up."""
     text, key_id = await key(prober, "a key revoked in the middle of a stream", Role.VIEWER)
     stream = await prober.opened("/v1/events", **bearer(text))
-    await revoke(prober, key_id)
+    pieces = stream.aiter_raw()
     async with asyncio.timeout(WITHIN_S):
-        rest = b"".join([piece async for piece in stream.aiter_raw()]) if not stream.is_stream_consumed else b""
-    prober.keep(stream, rest)
+        heard = await anext(pieces)  # it is let in, and only then sent away
+        await revoke(prober, key_id)
+        heard += b"".join([piece async for piece in pieces])
+    prober.keep(stream, heard)
     assert (await prober.ask("GET", "/v1/jobs", headers=bearer(text))).status_code == 401
 
 
@@ -404,24 +406,23 @@ async def meet_an_odd_router(prober: Prober, odd: Callable[[Answer], None], admi
             assert (await prober.ask("GET", "/v1/assets", headers=headers)).is_error
 
 
-async def break_the_memory(prober: Prober, admin: str, job_id: str) -> None:
-    """Rows that cannot be, then tables that are missing: failures that nobody foresaw, with their tracebacks."""
-    database = prober.gateway.data_dir / "gateway.db"
-    # The server ends a connection after a failure, and does not say so beforehand: the next request takes another.
-    headers = {**bearer(admin), **named(prober.secret("a Router token while we failed")), "Connection": "close"}
-    path = f"/v1/jobs/{job_id}/actions"
+def damage(database: Path) -> None:
+    """A row that cannot be, and a table that is missing: what nobody foresaw."""
     with closing(sqlite3.connect(database, isolation_level=None)) as db:
         db.execute("UPDATE action SET verb = 99")
-        failed = await prober.ask("GET", path, headers=headers)
-        assert failed.status_code == 500, failed.text
-        db.execute("DROP TABLE action")
-        assert (await prober.ask("POST", f"/v1/jobs/{job_id}/kill", headers=headers)).is_error
         db.execute("DROP TABLE stream_pass")
-        assert (await prober.ask("POST", "/v1/stream-tickets", json={}, headers=headers)).is_error
-        wrong = prober.secret("a ticket while there were none")
-        assert (await prober.ask("GET", f"/v1/events?ticket={wrong}")).is_error
-        db.execute("DROP TABLE api_key")
-        assert (await prober.ask("GET", path, headers=headers)).is_error
+
+
+async def fail(prober: Prober, admin: str, job_id: str) -> None:
+    """With a damaged memory, and so with tracebacks."""
+    # The server ends a connection after a failure, and does not say so beforehand: the next request takes another.
+    headers = {**bearer(admin), **named(prober.secret("a Router token while we failed")), "Connection": "close"}
+    failed = await prober.ask("GET", f"/v1/jobs/{job_id}/actions", headers=headers)
+    assert (failed.status_code, failed.json()["code"]) == (500, "internal")
+    away = await prober.ask("POST", "/v1/stream-tickets", json={}, headers=headers)
+    assert (away.status_code, away.json()["code"]) == (503, "history-unavailable")
+    wrong = prober.secret("a ticket while there were none")
+    assert (await prober.ask("GET", f"/v1/events?ticket={wrong}", headers={"Connection": "close"})).is_error
 
 
 async def a_full_life(prober: Prober, admin: str) -> str:
@@ -446,15 +447,17 @@ async def a_short_life(prober: Prober, admin: str) -> None:
     await prober.ask("POST", "/v1/jobs", json=_JOB, headers=bearer(admin))
     await asyncio.to_thread(prober.gateway.kill9)
     await stream.aclose()
-    left = files(prober.gateway.data_dir)
-    prober.evidence.places |= {f"{name}, killed": content for name, content in left.items()}
+    # Copied by another process: whoever reads a database's bytes by hand gives up the locks that SQLite has on it here.
+    left = prober.gateway.data_dir.with_name("killed")
+    command = ["cp", "-r", str(prober.gateway.data_dir), str(left)]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+    prober.evidence.places |= files(left)
 
 
 async def a_sad_life(prober: Prober, odd: Callable[[Answer], None], admin: str, job_id: str) -> None:
-    """The Router talks nonsense, then the memory goes."""
+    """The Router talks nonsense, and the memory is damaged."""
     await meet_an_odd_router(prober, odd, admin)
-    prober.evidence.places |= columns(prober.gateway.data_dir / "gateway.db")
-    await break_the_memory(prober, admin, job_id)
+    await fail(prober, admin, job_id)
 
 
 @asynccontextmanager
@@ -487,6 +490,8 @@ async def live(network: RunningNetwork, folder: Path) -> Evidence:
     async with living(gateway, network, evidence, **from_file) as prober:
         await a_short_life(prober, admin)
 
+    evidence.places |= columns(gateway.data_dir / "gateway.db")
+    damage(gateway.data_dir / "gateway.db")
     async with loopback(drops) as odd:
         token = secrets.token_urlsafe(24)
         evidence.known["the token for an odd Router"] = token

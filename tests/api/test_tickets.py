@@ -194,6 +194,22 @@ async def test_a_revoked_keys_tickets_and_cookies_are_refused(guarded: Guarded) 
     assert (let_in, by_cookie, by_ticket) == (200, 401, 401)
 
 
+async def test_a_new_ticket_lets_in_who_still_has_the_cookie_of_a_revoked_key(
+    guarded: Guarded, vera: httpx.AsyncClient
+) -> None:
+    """A page cannot drop an HttpOnly cookie: with a new key it must get on all the same, and as its new self."""
+    key, text = await made_key(guarded.gateway.data_dir, "gone")
+    async with with_key(guarded.gateway, text) as gone, guarded.gateway.client() as browser:
+        old = await opened(browser, await ticket(gone))
+        await revoked_key(guarded.gateway.data_dir, key)
+
+        new = await opened(browser, await ticket(vera))
+        again = await opened(browser, FEED)
+
+    assert (old.status_code, new.status_code, again.status_code) == (200, 200, 200)
+    assert new.headers["Set-Cookie"] != old.headers["Set-Cookie"]
+
+
 async def test_too_many_tickets_of_one_key_are_refused(guarded: Guarded, vera: httpx.AsyncClient) -> None:
     """A page that asks in a loop; others' keys are not concerned."""
     key, text = await made_key(guarded.gateway.data_dir, "loop")
@@ -293,14 +309,10 @@ async def test_tickets_and_cookies_outlive_the_process(listing: Guarded) -> None
         by_cookie = (await opened(browser, used, Cookie=cookie)).status_code
         browser.cookies.clear()
         by_ticket = (await opened(browser, unused)).status_code
-        used_up = (await opened(await _without_cookies(browser), unused)).status_code
+        browser.cookies.clear()
+        used_up = (await opened(browser, unused)).status_code
 
     assert (by_cookie, by_ticket, used_up) == (200, 200, 401)
-
-
-async def _without_cookies(browser: httpx.AsyncClient) -> httpx.AsyncClient:
-    browser.cookies.clear()
-    return browser
 
 
 # Without keys

@@ -2,30 +2,30 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from app.domain.access import Role
-from app.domain.keys import Key, new_key
-from app.settings import Settings
-from app.store.memory import open_keys
 from network import ports
 from tests.support import proxies
 from tests.support.events import Event, NdjsonReader, SseReader, joined, ndjson, numbered, sse
 from tests.support.gateway import NDJSON, WITHIN_S, Caller, Gateway, router_settings, served
+from tests.support.keys import KEYED, made_key, revoked_key
 from tests.support.network import REGRESSION, RunningNetwork
 from tests.support.proxies import Proxy
 
-_FORMS: dict[str, tuple[dict[str, str], type[SseReader | NdjsonReader], Callable[[bytes], list[Event]]]] = {
-    "sse": ({}, SseReader, sse),
-    "ndjson": (NDJSON, NdjsonReader, ndjson),
-}
+Start = Callable[..., AbstractContextManager[Proxy]]
+
+_PROXIES: dict[str, Start] = {"nginx": proxies.nginx, "caddy": proxies.caddy}
+_FORMS: dict[str, dict[str, str]] = {"sse": {}, "ndjson": NDJSON}
 # Well under the 15 s after which a ping would push out what is held back.
 _AT_ONCE_S = 5.0
 _LOOK_AGAIN_S = 0.02
@@ -40,10 +40,12 @@ def upstream() -> str:
 
 
 @pytest.fixture(scope="module")
-def keyed(running_network: RunningNetwork, upstream: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def keyed(
+    running_network: RunningNetwork, upstream: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
     """A gateway that asks for keys."""
     port = upstream.rpartition(":")[2]
-    settings = {"GATEWAY_AUTH": "key", "GATEWAY_PORT": port, **router_settings(running_network)}
+    settings = {**KEYED, "GATEWAY_PORT": port, **router_settings(running_network)}
     with served(tmp_path_factory.mktemp("keyed"), **settings) as gateway:
         yield gateway
 
@@ -51,14 +53,28 @@ def keyed(running_network: RunningNetwork, upstream: str, tmp_path_factory: pyte
 @pytest.fixture
 async def key(keyed: Gateway) -> str:
     """An administrator's."""
-    return (await _made_key(keyed))[1]
+    return (await made_key(keyed.data_dir, "ada", Role.ADMIN))[1]
 
 
-@pytest.fixture(params=[proxies.nginx, proxies.caddy], ids=["nginx", "caddy"])
-def proxy(request: pytest.FixtureRequest, upstream: str, tmp_path: Path) -> Iterator[Proxy]:
-    """One of those that the document shows."""
-    start: Callable[..., AbstractContextManager[Proxy]] = request.param
+@pytest.fixture(params=list(_PROXIES.values()), ids=list(_PROXIES))
+def start(request: pytest.FixtureRequest) -> Start:
+    """How one of those is started that the document shows."""
+    chosen: Start = request.param
+    return chosen
+
+
+@pytest.fixture
+def proxy(start: Start, upstream: str, tmp_path: Path) -> Iterator[Proxy]:
+    """Before the gateway."""
     with start(tmp_path / "proxy", upstream=upstream) as running:
+        yield running
+
+
+@pytest.fixture
+def deserted(start: Start, tmp_path: Path) -> Iterator[Proxy]:
+    """Before an address where nobody is."""
+    nowhere = ports.keep_or_choose("127.0.0.1", known=None, taken=set())
+    with start(tmp_path / "deserted", upstream=f"127.0.0.1:{nowhere}") as running:
         yield running
 
 
@@ -72,47 +88,33 @@ async def caller(keyed: Gateway, key: str, proxy: Proxy, running_network: Runnin
 
 @pytest.fixture
 async def browser(proxy: Proxy, keyed: Gateway) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001  (it must run)
-    """What has no key, and keeps no cookies that a test has not given it."""
+    """It has no key."""
     async with proxy.client() as client:
         yield client
 
 
-@pytest.mark.parametrize("form", _FORMS)
-async def test_a_jobs_events_come_one_by_one_and_are_those_that_the_gateway_sent(caller: Caller, form: str) -> None:
-    """What a proxy holds back until there is more of it looks like a job that stands still."""
-    headers, reader, whole_events = _FORMS[form]
+async def test_a_jobs_events_come_one_by_one_and_are_those_that_the_gateway_sent(
+    caller: Caller, proxy: Proxy, key: str
+) -> None:
+    """What a proxy holds back until there is more of it looks like a job that stands still. Browsers speak HTTP/2."""
     job = await caller.waiting(REGRESSION)
     path = f"/v1/jobs/{job['id']}/events"
-    heard: list[Event] = []
 
-    async with caller.client.stream("GET", path, headers=headers) as answer:
-        events = _events(answer, reader())
-        await _until_waiting_on(2, events, heard)
-        _accept(caller, job, 0)
-        await _until_waiting_on(1, events, heard)
-        _accept(caller, job, 1)
-        heard += [event async for event in events]
+    async with AsyncExitStack() as leaving:
+        viewers = [
+            Viewer(await leaving.enter_async_context(_streamed(caller, path, {})), SseReader()),
+            Viewer(await leaving.enter_async_context(_streamed(caller, path, NDJSON)), NdjsonReader()),
+            Viewer(await leaving.enter_async_context(_streamed_over_http_2(proxy, path, key=key)), SseReader()),
+        ]
+        for owner in (0, 1):
+            await asyncio.gather(*(viewer.until_waiting_on(2 - owner) for viewer in viewers))
+            _accept(caller, job, owner)
+        await asyncio.gather(*(viewer.until_closed() for viewer in viewers))
 
-    assert heard[0].name == "snapshot"
-    assert heard[-1].name == "end"
-    direct = whole_events(await _directly(caller, path, headers))
-    assert joined(numbered(heard)) == joined(numbered(direct))
-
-
-async def test_over_http_2_too_events_come_one_by_one(caller: Caller, proxy: Proxy, key: str) -> None:
-    """It is what browsers speak, and a proxy answers it by other ways."""
-    job = await caller.waiting(REGRESSION)
-    path = f"/v1/jobs/{job['id']}/events"
-    heard: list[Event] = []
-
-    async with _curl(proxy, path, key=key) as events:
-        await _until_waiting_on(2, events, heard)
-        _accept(caller, job, 0)
-        await _until_waiting_on(1, events, heard)
-        _accept(caller, job, 1)
-        heard += [event async for event in events]
-
-    assert joined(numbered(heard)) == joined(numbered(sse(await _directly(caller, path, {}))))
+    events, lines = sse(await _directly(caller, path, {})), ndjson(await _directly(caller, path, NDJSON))
+    told = [joined(numbered(viewer.heard)) for viewer in viewers]
+    assert [viewer.heard[0].name for viewer in viewers] == ["snapshot"] * 3
+    assert told == [joined(numbered(one)) for one in (events, lines, events)]
 
 
 @pytest.mark.parametrize("form", _FORMS)
@@ -121,7 +123,7 @@ async def test_a_viewer_who_leaves_has_left_the_gateway_too(caller: Caller, form
     job = await caller.waiting(REGRESSION)
     before = len(caller.gateway.log)
 
-    async with caller.client.stream("GET", f"/v1/jobs/{job['id']}/events", headers=_FORMS[form][0]) as answer:
+    async with caller.client.stream("GET", f"/v1/jobs/{job['id']}/events", headers=_FORMS[form]) as answer:
         await anext(answer.aiter_raw())
 
     line = await _logged(caller.gateway, f"/v1/jobs/{job['id']}/events", since=before)
@@ -140,7 +142,7 @@ async def test_a_ticket_is_traded_for_a_secure_cookie_that_lets_a_reconnect_in(
     without = await browser.get(ticket)
 
     attributes = first.headers["set-cookie"].split("; ")[1:]
-    assert sorted(attributes) == sorted([f"Path={job['path']}", "HttpOnly", "Secure", "SameSite=Strict"])
+    assert set(attributes) == {f"Path=/v1/jobs/{job['id']}/events", "HttpOnly", "Secure", "SameSite=Strict"}
     assert (first.status_code, again.status_code, without.status_code) == (200, 200, 401)
     assert "set-cookie" not in again.headers
 
@@ -183,7 +185,7 @@ async def test_an_upload_that_is_larger_than_nginxs_default_passes(caller: Calle
 
 async def test_a_stream_ends_in_good_order_with_its_key(keyed: Gateway, caller: Caller, proxy: Proxy) -> None:
     """A viewer can tell the end of a stream from a cut, and then hears why it is not let in again."""
-    lost, text = await _made_key(keyed)
+    lost, text = await made_key(keyed.data_dir, "ada", Role.ADMIN)
     job = await caller.waiting(REGRESSION)
 
     async with proxy.client() as client:
@@ -191,7 +193,7 @@ async def test_a_stream_ends_in_good_order_with_its_key(keyed: Gateway, caller: 
         async with client.stream("GET", f"/v1/jobs/{job['id']}/events") as answer:
             pieces = answer.aiter_raw()
             await anext(pieces)
-            await _revoke(keyed, lost)
+            await revoked_key(keyed.data_dir, lost)
             async with asyncio.timeout(_AT_ONCE_S):
                 rest = [piece async for piece in pieces]
         refused = await client.get(f"/v1/jobs/{job['id']}/events")
@@ -200,12 +202,11 @@ async def test_a_stream_ends_in_good_order_with_its_key(keyed: Gateway, caller: 
     assert (refused.status_code, refused.json()["code"]) == (401, "key-invalid")
 
 
-async def test_a_gateway_that_stops_ends_streams_in_good_order_and_while_it_is_away_they_are_cut_off(
+async def test_a_gateway_that_stops_ends_streams_in_good_order_and_lets_them_in_again(
     keyed: Gateway, caller: Caller, browser: httpx.AsyncClient
 ) -> None:
-    """EventSource dials again after a cut and gives up for good at a 502; other callers are better off with one."""
-    job = await caller.waiting(REGRESSION)
-    ticket = await _ticket(caller, job)
+    """An update of the gateway is nothing that a viewer or the proxy's operator need do anything about."""
+    ticket = await _ticket(caller, await caller.waiting(REGRESSION))
 
     async with browser.stream("GET", ticket) as answer:
         pieces = answer.aiter_raw()
@@ -213,65 +214,133 @@ async def test_a_gateway_that_stops_ends_streams_in_good_order_and_while_it_is_a
         await asyncio.to_thread(keyed.stop)
         async with asyncio.timeout(_AT_ONCE_S):
             rest = [piece async for piece in pieces]
-    try:
-        await _cut_off(browser, ticket)
-        await _cut_off(browser, "/v1/events")
-        other = await browser.get(f"/v1/jobs/{job['id']}")
-    finally:
-        await asyncio.to_thread(keyed.start)
+    await asyncio.to_thread(keyed.start)
     back = await _opened(browser, ticket, cookie=_cookie(answer))
 
     assert b"event: end" not in b"".join(rest)
-    assert (other.status_code, back.status_code) == (502, 200)
+    assert back.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/events", f"/v1/jobs/{uuid4()}/events?ticket=any"])
+async def test_while_the_gateway_is_away_streams_are_cut_off_and_not_answered(deserted: Proxy, path: str) -> None:
+    """EventSource dials again after a cut, and gives up for good at a 502."""
+    async with deserted.client() as client:
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+            await client.get(path)
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", f"/v1/jobs/{uuid4()}", "/events"])
+async def test_while_the_gateway_is_away_everything_else_is_answered_502(deserted: Proxy, path: str) -> None:
+    """A program is better off with an answer."""
+    async with deserted.client() as client:
+        answer = await client.get(path)
+
+    assert answer.status_code == 502
 
 
 async def test_no_key_ticket_cookie_or_router_token_is_in_a_proxys_log(
-    keyed: Gateway, caller: Caller, browser: httpx.AsyncClient, proxy: Proxy
+    caller: Caller, browser: httpx.AsyncClient, proxy: Proxy
 ) -> None:
-    """Neither when all is well, nor when something is refused, nor when there is nobody to answer."""
-    router_token = caller.network.user_token("member@globex")
-    mine = {"Router-Authorization": f"Bearer {router_token}"}
+    """Neither when all is well nor when something is refused."""
+    key, token = caller.client.headers["Authorization"], caller.network.user_token("member@globex")
     job = await caller.waiting(REGRESSION)
-    unused, used = await _ticket(caller, job), await _ticket(caller, job)
-    opened = await _opened(browser, used)
-    cookie = _cookie(opened)
-    await browser.get(used)
-    await caller.client.post(f"/v1/jobs/{job['id']}/cancel", headers=mine)
+    ticket = await _ticket(caller, job)
 
-    await asyncio.to_thread(keyed.stop)
+    cookie = _cookie(await _opened(browser, ticket))
+    refused = [
+        await browser.get(ticket),
+        await browser.get("/v1/events", headers={"Cookie": cookie}),
+        await caller.client.post("/v1/jobs", headers={"Router-Authorization": f"Bearer {token}"}, json={}),
+    ]
+    killed = await caller.client.post(f"/v1/jobs/{job['id']}/kill", headers={"Router-Authorization": f"Bearer {token}"})
+
+    assert [answer.status_code for answer in refused] == [401, 401, 422]
+    assert killed.status_code == 200, killed.text
+    assert _told_of(proxy, job["id"], [key, token, cookie, ticket]) == []
+
+
+async def test_nor_is_it_when_nobody_is_there_to_answer(deserted: Proxy) -> None:
+    """A proxy says more about what went wrong than about what went well."""
+    headers = {
+        "Authorization": f"Bearer tbg_5700a2ca95e9_{token_urlsafe()}",
+        "Router-Authorization": f"Bearer {token_urlsafe()}",
+        "Cookie": f"gateway-stream={token_urlsafe()}",
+    }
+    stream, other = (f"/v1/jobs/{uuid4()}{what}?ticket={token_urlsafe()}" for what in ("/events", ""))
+
+    async with deserted.client() as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(stream, headers=headers)
+        await client.get(other, headers=headers)
+
+    assert _told_of(deserted, other.partition("?")[0], [*headers.values(), stream, other]) == []
+
+
+class Viewer:
+    """Makes events of a stream's pieces as they come."""
+
+    def __init__(self, pieces: AsyncIterator[bytes], reader: SseReader | NdjsonReader) -> None:
+        self.heard: list[Event] = []
+        self._pieces = pieces
+        self._reader = reader
+
+    async def until_waiting_on(self, owners: int) -> None:
+        """Listen until the job is said to wait for so many; nothing else will happen until somebody here does it."""
+        async with asyncio.timeout(_AT_ONCE_S):
+            while not any(_is_waiting_on(owners, event) for event in self.heard):
+                self.heard += self._reader.feed(await anext(self._pieces))
+
+    async def until_closed(self) -> None:
+        """Listen until the stream is closed, which it is after its end."""
+        async with asyncio.timeout(WITHIN_S):
+            async for piece in self._pieces:
+                self.heard += self._reader.feed(piece)
+        assert self.heard[-1].name == "end"
+
+
+def _is_waiting_on(owners: int, event: Event) -> bool:
+    return event.name == "phase" and len((event.json["why"] or {}).get("waiting_on", [])) == owners
+
+
+@asynccontextmanager
+async def _streamed(caller: Caller, path: str, headers: dict[str, str]) -> AsyncIterator[AsyncIterator[bytes]]:
+    async with caller.client.stream("GET", path, headers=headers) as answer:
+        assert answer.status_code == 200, answer.status_code
+        yield answer.aiter_raw()
+
+
+@asynccontextmanager
+async def _streamed_over_http_2(proxy: Proxy, path: str, *, key: str) -> AsyncIterator[AsyncIterator[bytes]]:
+    """As curl gets it, which speaks that; by the end of the block it has come to a good end."""
+    options = [
+        "-sSNf",
+        "--http2",
+        "--noproxy",
+        "*",
+        "--cacert",
+        str(proxy.certificate),
+        "-w",
+        "%{stderr}%{http_version}",
+    ]
+    curl = await asyncio.create_subprocess_exec(
+        *("curl", *options, "-H", f"Authorization: Bearer {key}", proxy.origin + path),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
     try:
-        await _cut_off(browser, unused, headers={"Cookie": cookie, **mine})
-        away = await caller.client.get(f"/v1/jobs/{job['id']}?{unused.partition('?')[2]}", headers=mine)
+        yield _pieces(curl)
+        _, told = await asyncio.wait_for(curl.communicate(), _AT_ONCE_S)
+        assert (curl.returncode, told) == (0, b"2")
     finally:
-        await asyncio.to_thread(keyed.start)
-
-    assert away.status_code == 502
-    written = proxy.written
-    assert job["path"] in written, "it has no log"
-    tickets = [ticket.partition("ticket=")[2] for ticket in (unused, used)]
-    secrets = [caller.client.headers["Authorization"].split("_")[-1], router_token, cookie.partition("=")[2], *tickets]
-    assert [secret for secret in secrets if not secret or secret in written] == []
+        if curl.returncode is None:
+            curl.kill()
+            await curl.communicate()
 
 
-def _events(answer: httpx.Response, reader: SseReader | NdjsonReader) -> AsyncIterator[Event]:
-    assert answer.status_code == 200, answer.status_code
-    return _read(answer.aiter_raw(), reader)
-
-
-async def _read(pieces: AsyncIterator[bytes], reader: SseReader | NdjsonReader) -> AsyncIterator[Event]:
-    async for piece in pieces:
-        for event in reader.feed(piece):
-            yield event
-
-
-async def _until_waiting_on(owners: int, events: AsyncIterator[Event], heard: list[Event]) -> None:
-    """Listen until the job is said to wait for so many; nothing else will happen until somebody here does it."""
-    async with asyncio.timeout(_AT_ONCE_S):
-        async for event in events:
-            heard.append(event)
-            if event.name == "phase" and len((event.json["why"] or {}).get("waiting_on", [])) == owners:
-                return
-    raise AssertionError("the stream ended")
+async def _pieces(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
+    assert process.stdout is not None
+    while piece := await process.stdout.read(1 << 16):
+        yield piece
 
 
 def _accept(caller: Caller, job: dict[str, Any], number: int) -> None:
@@ -288,59 +357,21 @@ async def _directly(caller: Caller, path: str, headers: dict[str, str]) -> bytes
         return await Caller(caller.gateway, caller.network, client).bytes_of(path, headers=headers)
 
 
-@asynccontextmanager
-async def _curl(proxy: Proxy, path: str, *, key: str) -> AsyncIterator[AsyncIterator[Event]]:
-    """The events of a stream over HTTP/2, which curl speaks; it has come to a good end after the block."""
-    options = ("-sSN", "-f", "--http2", "--max-time", str(WITHIN_S), "--noproxy", "*", "-w", "%{stderr}%{http_version}")
-    curl = await asyncio.create_subprocess_exec(
-        "curl",
-        *options,
-        "--cacert",
-        str(proxy.certificate),
-        "-H",
-        f"Authorization: Bearer {key}",
-        proxy.origin + path,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield _read(_pieces(curl), SseReader())
-        _, told = await curl.communicate()
-        assert (curl.returncode, told) == (0, b"2")
-    finally:
-        if curl.returncode is None:
-            curl.kill()
-            await curl.communicate()
-
-
-async def _pieces(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
-    assert process.stdout is not None
-    while piece := await process.stdout.read(1 << 16):
-        yield piece
-
-
 async def _logged(gateway: Gateway, path: str, *, since: int) -> dict[str, Any]:
     """The gateway's line on a request for this path, which it writes when that is over."""
     async with asyncio.timeout(_AT_ONCE_S):
         while True:
-            lines = [json.loads(line) for line in gateway.log[since:].splitlines() if line.endswith("}")]
-            if found := [line for line in lines if line.get("path", "") == _route(path)]:
-                line: dict[str, Any] = found[0]
-                return line
+            lines: list[dict[str, Any]] = [json.loads(line) for line in gateway.log[since:].splitlines(keepends=True)]
+            if found := [line for line in lines if line.get("path") == path]:
+                return found[0]
             await asyncio.sleep(_LOOK_AGAIN_S)
 
 
-def _route(path: str) -> str:
-    return path.partition("?")[0]
-
-
 async def _ticket(caller: Caller, job: dict[str, Any]) -> str:
-    """The address of the job's stream with a new ticket; the job is told its path."""
+    """The address of the job's stream, with a new ticket."""
     answer = await caller.client.post("/v1/stream-tickets", json={"job_id": job["id"]})
     assert answer.status_code == 201, answer.text
-    url = str(answer.json()["url"])
-    job["path"] = url.partition("?")[0]
-    return url
+    return str(answer.json()["url"])
 
 
 async def _opened(browser: httpx.AsyncClient, url: str, *, cookie: str | None = None) -> httpx.Response:
@@ -357,28 +388,13 @@ def _cookie(answer: httpx.Response) -> str:
     return str(answer.headers["set-cookie"]).partition(";")[0]
 
 
-async def _cut_off(browser: httpx.AsyncClient, url: str, *, headers: dict[str, str] | None = None) -> None:
-    with pytest.raises(httpx.RemoteProtocolError):
-        await browser.get(url, headers=headers)
-
-
 async def _written_from(caller: Caller, origin: str) -> httpx.Response:
     """What a page of this origin gets that tries to change something."""
     return await caller.client.post("/v1/stream-tickets", headers={"Origin": origin, "Sec-Fetch-Site": "same-origin"})
 
 
-async def _made_key(gateway: Gateway) -> tuple[Key, str]:
-    """An administrator's, made beside the gateway that runs."""
-    key, text = new_key("ada", Role.ADMIN, now=_now(), expires=None)
-    async with open_keys(Settings(data_dir=gateway.data_dir).database, now=_now) as keys:
-        await keys.keep(key)
-    return key, text
-
-
-async def _revoke(gateway: Gateway, key: Key) -> None:
-    async with open_keys(Settings(data_dir=gateway.data_dir).database, now=_now) as keys:
-        assert await keys.revoke(key.id)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+def _told_of(proxy: Proxy, path: str, secrets: list[str]) -> list[str]:
+    """Which of the secrets it wrote down, in whatever they came; that it writes at all one sees by the path."""
+    assert path in proxy.written, "it keeps no log"
+    bare = [re.split("[ =]", secret)[-1] for secret in secrets]
+    return [secret for secret in bare if secret in proxy.written]

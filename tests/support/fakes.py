@@ -141,6 +141,12 @@ class FakeActions:
         """In order."""
         return [action for action in self.kept.values() if action.job_id == job_id]
 
+    async def made(self, client_ref: str, *, job_id: UUID) -> None:
+        """By reference."""
+        for number, action in self.kept.items():
+            if action.client_ref == client_ref:
+                self.kept[number] = replace(action, job_id=action.job_id or job_id)
+
     async def creator(self, client_ref: str) -> str | None:
         """By reference."""
         return next((action.user for action in self.kept.values() if action.client_ref == client_ref), None)

@@ -1,6 +1,5 @@
 """The proxies of docs/operations.md, started from its blocks as they stand; only what is local is put in its place."""
 
-import datetime
 import re
 import shutil
 import socket
@@ -10,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -94,7 +94,7 @@ class Proxy:
 
 @contextmanager
 def nginx(folder: Path, *, upstream: str) -> Iterator[Proxy]:
-    """nginx as the document says, before a gateway at `upstream` (host:port)."""
+    """The one that the document shows first, before a gateway at `upstream` (host:port)."""
     program = _program("nginx")
     site = _site(folder, upstream)
     block = _with(
@@ -115,7 +115,7 @@ def nginx(folder: Path, *, upstream: str) -> Iterator[Proxy]:
 
 @contextmanager
 def caddy(folder: Path, *, upstream: str) -> Iterator[Proxy]:
-    """Caddy as the document says, before a gateway at `upstream` (host:port)."""
+    """The other one."""
     program = _program("caddy")
     site = _site(folder, upstream)
     named = f"{_NAME}:{site.port} {{\n    tls {site.certificate} {site.private_key}"
@@ -146,12 +146,12 @@ def _certify(site: Site) -> None:
     private_key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _NAME)])
     names = x509.SubjectAlternativeName([x509.DNSName(_NAME), x509.IPAddress(IPv4Address(_LOOPBACK))])
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder(subject_name=name, issuer_name=name, public_key=private_key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
         .add_extension(names, critical=False)
         .sign(private_key, hashes.SHA256())
     )

@@ -1,7 +1,6 @@
 """Who may do what: the table is whole, and so is the list of what it is asked for."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest

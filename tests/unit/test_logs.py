@@ -156,18 +156,6 @@ def test_what_is_no_json_is_written_as_text(book: Book) -> None:
 # No secrets
 
 
-_PLACES: dict[str, Callable[[logging.Logger, str], None]] = {
-    "message": lambda log, text: log.info(text),
-    "argument": lambda log, text: log.info("said %s and %s", "this", text),
-    "fact": lambda log, text: log.info("said", extra={"fact": text}),
-    "nested": lambda log, text: log.info("said", extra={"fact": {"deep": [1, {"deeper": (text,)}]}}),
-    "name": lambda log, text: log.info("said", extra={"fact": {text: 1}}),
-    "object": lambda log, text: log.info("said", extra={"fact": [Said(text)], "other": Said(text)}),
-    "traceback": lambda log, text: _fail_with(log, text),
-    "cause": lambda log, text: _fail_because(log, text),
-}
-
-
 def _fail_with(log: logging.Logger, text: str) -> None:
     try:
         failing(text)
@@ -183,6 +171,18 @@ def _fail_because(log: logging.Logger, text: str) -> None:
             raise LookupError("another") from error
     except LookupError:
         log.exception("failed")
+
+
+_PLACES: dict[str, Callable[[logging.Logger, str], None]] = {
+    "message": lambda log, text: log.info(text),
+    "argument": lambda log, text: log.info("said %s and %s", "this", text),
+    "fact": lambda log, text: log.info("said", extra={"fact": text}),
+    "nested": lambda log, text: log.info("said", extra={"fact": {"deep": [1, {"deeper": (text,)}]}}),
+    "name": lambda log, text: log.info("said", extra={"fact": {text: 1}}),
+    "object": lambda log, text: log.info("said", extra={"fact": [Said(text)], "other": Said(text)}),
+    "traceback": _fail_with,
+    "cause": _fail_because,
+}
 
 
 @pytest.mark.parametrize("what", SECRETS)

@@ -54,6 +54,34 @@ def test_every_operation_says_what_it_does(application: FastAPI) -> None:
     assert silent == []
 
 
+def test_every_operation_says_how_one_is_let_in_and_who_may(application: FastAPI) -> None:
+    """A made client sends the key by itself, and a front end hides what its user may not do."""
+    document = application.openapi()
+    schemes = document["components"]["securitySchemes"].keys()
+
+    for name, operation in operations(document):
+        ways = [way for ways in operation["security"] for way in ways]
+        assert set(ways) <= schemes, name
+        assert bool(ways) == bool(operation.get("x-roles")), name
+        assert ("ticket" in ways) == name.endswith("/events"), name
+
+
+def test_only_signs_of_life_need_no_key(application: FastAPI) -> None:
+    """Whatever else tells something of jobs and data."""
+    free = {name for name, operation in operations(application.openapi()) if not operation["security"]}
+
+    assert free == {"GET /livez", "GET /readyz"}
+
+
+def test_the_document_names_the_roles_of_the_table(application: FastAPI) -> None:
+    """`own`: of the jobs that the caller created."""
+    roles = {operation["operationId"]: operation.get("x-roles") for _, operation in operations(application.openapi())}
+
+    assert roles["killJob"] == {"submitter": "own", "admin": "any"}
+    assert roles["acceptAccessRequest"] == {"approver": "any", "admin": "any"}
+    assert roles["getJob"] == {"viewer": "any", "submitter": "any", "approver": "any", "admin": "any"}
+
+
 def test_making_the_application_has_no_effects(tmp_path: Path) -> None:
     """No file, no connection: it begins with its lifespan."""
     create_app(settings(tmp_path / "data"))

@@ -138,7 +138,7 @@ def test_the_token_may_come_from_a_file(tmp_path: Path, written: str) -> None:
     file = tmp_path / "token"
     file.write_bytes(written.encode())
 
-    assert Settings(router_url="http://r", router_token_file=file).token() == TOKEN
+    assert Settings(router_url="http://r", router_token_file=file).token == TOKEN
 
 
 def test_the_token_has_one_place() -> None:
@@ -194,7 +194,7 @@ def test_a_token_that_no_header_can_hold_is_refused_without_being_told(tmp_path:
 
     for given in ({"router_token": f"{wrong}-{TOKEN}"}, {"router_token_file": file}):
         with pytest.raises(ValidationError, match="holds characters that a token cannot have") as refused:
-            Settings(router_url="http://r", **given)  # type: ignore[arg-type]  # pydantic checks it
+            Settings(router_url="http://r", **given)
         assert TOKEN not in "".join(traceback.format_exception(refused.value))
 
 
