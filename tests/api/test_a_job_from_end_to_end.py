@@ -17,6 +17,7 @@ _JOB_FIELDS = {
     "params",
     "labels",
     "owner",
+    "created_by",
     "created",
     "submitted",
     "started",

@@ -590,6 +590,7 @@ def test_a_line_of_a_request_tells_no_more_of_its_address_than_route_and_ids(evi
 # The network that is carried, and the command line
 
 
+@pytest.mark.full
 def test_the_carried_network_is_told_nothing_that_is_secret(tmp_path: Path) -> None:
     """Its processes have neither our token in their environment nor anybody's in their arguments."""
     needle = secrets.token_urlsafe(24)

@@ -1,8 +1,6 @@
 """A real browser at the gateway's door: pages that may listen do, pages that may not read nothing and change nothing."""
 
 import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import BrowserContext, Page
 
+from app.domain.access import Role
 from tests.support.browser import (
     Heard,
     PageListener,
@@ -23,7 +22,8 @@ from tests.support.browser import (
     under_another_name,
 )
 from tests.support.events import ndjson, numbered
-from tests.support.gateway import NDJSON, WITHIN_S, Caller, Gateway, environment, router_settings, served
+from tests.support.gateway import NDJSON, Caller, Gateway, router_settings, served
+from tests.support.keys import key_command, made_key
 from tests.support.network import LONG_REGRESSION, REGRESSION, RunningNetwork
 from tests.support.relay import Relay, relay
 
@@ -144,9 +144,9 @@ def keyed(running_network: RunningNetwork, tmp_path: Path, front_end: str) -> It
 
 
 @pytest.fixture
-def key(keyed: Gateway) -> str:
+async def key(keyed: Gateway) -> str:
     """An administrator's."""
-    return _new_key(keyed)
+    return await _new_key(keyed)
 
 
 @pytest.fixture
@@ -201,6 +201,7 @@ async def test_a_listed_page_trades_its_key_for_a_stream_that_survives_cuts(
     assert await _numbered(listener) == await _replayed(keyed_caller, job["id"])
 
 
+@pytest.mark.full
 async def test_a_listed_pages_stream_goes_on_after_the_gateway_was_killed_and_started_again(
     browser: BrowserContext, front_end: str, keyed: Gateway, key: str, running_network: RunningNetwork
 ) -> None:
@@ -242,13 +243,14 @@ async def test_a_page_that_is_not_listed_has_no_use_for_a_key_a_ticket_or_the_co
     assert [cookie["name"] for cookie in await browser.cookies(gateway + ticket)] == ["gateway-stream"]
 
 
+@pytest.mark.full
 async def test_with_keys_a_page_that_is_not_listed_changes_nothing_in_a_browser_that_listens(
     browser: BrowserContext, front_end: str, stranger: str, keyed_long_job: str, keyed_caller: Caller
 ) -> None:
     """Another port is the same site to a cookie, so that the cookie alone protects from nobody there."""
     gateway = keyed_caller.gateway
     page = await page_at(browser, front_end)
-    listener = await _listening(page, gateway.url, key=_new_key(gateway), job_id=keyed_long_job)
+    listener = await _listening(page, gateway.url, key=await _new_key(gateway), job_id=keyed_long_job)
     await listener.hears("phase", '"in_progress"')
 
     await _refused_everything(await page_at(browser, stranger), keyed_caller, keyed_long_job)
@@ -300,13 +302,13 @@ async def test_a_stream_ends_with_its_key_and_is_not_let_in_again(
 ) -> None:
     """Whoever lost a laptop revokes its key; EventSource on it must neither stay nor come back by its cookie."""
     gateway = keyed_caller.gateway
-    lost = _new_key(gateway)
+    lost = await _new_key(gateway)
     job = await keyed_caller.waiting(REGRESSION)
     page = await page_at(browser, front_end)
     listener = await _listening(page, gateway.url, key=lost, job_id=job["id"])
     await listener.hears("phase", '"waiting_on_permission"')
 
-    _command(gateway, "revoke", lost.split("_")[1])
+    await key_command(gateway.data_dir, "revoke", lost.split("_")[1])
     await listener.closed()
     keyed_caller.accept(job)
     await keyed_caller.until_end(job["id"])
@@ -317,17 +319,18 @@ async def test_a_stream_ends_with_its_key_and_is_not_let_in_again(
     assert heard[-1][1] != "end"
 
 
+@pytest.mark.full
 async def test_after_a_key_was_revoked_another_opens_the_stream_in_the_same_browser(
     browser: BrowserContext, front_end: str, keyed_caller: Caller, key: str
 ) -> None:
     """The browser still shows the cookie of the revoked one, beside a ticket that is good."""
     gateway = keyed_caller.gateway
-    replaced = _new_key(gateway)
+    replaced = await _new_key(gateway)
     job_id = (await keyed_caller.waiting(REGRESSION))["id"]
     page = await page_at(browser, front_end)
     first = await _listening(page, gateway.url, key=replaced, job_id=job_id)
     await first.hears("phase", '"waiting_on_permission"')
-    _command(gateway, "revoke", replaced.split("_")[1])
+    await key_command(gateway.data_dir, "revoke", replaced.split("_")[1])
     await first.closed()
 
     second = await _listening(page, gateway.url, key=key, job_id=job_id)
@@ -391,14 +394,5 @@ def _killed_and_restarted(gateway: Gateway, between: Relay) -> None:
     between.target = gateway.url
 
 
-def _new_key(gateway: Gateway) -> str:
-    return _command(gateway, "create", "ada", "--role", "admin")
-
-
-def _command(gateway: Gateway, *arguments: str) -> str:
-    """What `gateway key …` says on its standard output."""
-    command = [sys.executable, "-m", "app", "key", *arguments]
-    settings = environment(gateway.data_dir)
-    done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=WITHIN_S, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+async def _new_key(gateway: Gateway) -> str:
+    return (await made_key(gateway.data_dir, "ada", Role.ADMIN))[1]

@@ -105,7 +105,7 @@ class Gateway:
 
     def client(self) -> httpx.AsyncClient:
         """For whoever asks it."""
-        return httpx.AsyncClient(base_url=self.url, timeout=_PATIENCE, trust_env=False)
+        return httpx.AsyncClient(base_url=self.url, timeout=_PATIENCE, trust_env=False, verify=False)
 
     @property
     def _running(self) -> subprocess.Popen[bytes]:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-TOKEN = "the token of globex"  # noqa: S105  (opens nothing)
+TOKEN = "the-token-of-globex"  # noqa: S105  (opens nothing)
 
 _EPOCH = "an-epoch"
 _LIFE_SIGN_S = 0.2
