@@ -109,11 +109,11 @@ class Admission:
         passed: Passed | None = scope.get("passed")
         if passed is None or not passed.is_new:
             return send
-        away = scope["scheme"] == "https" and self._cross_site
-        reach = ("Secure", "SameSite=None", "Partitioned") if away else ("SameSite=Strict",)
-        if scope["scheme"] == "https" and not away:
-            reach = ("Secure", *reach)
-        cookie = "; ".join((f"{COOKIE}={passed.cookie}", f"Path={scope['path']}", "HttpOnly", *reach))
+        encrypted = scope["scheme"] == "https"
+        # Other sites' pages are sent no cookie but over TLS. Which of them may listen, `Origins` has seen to.
+        reach = ("SameSite=None", "Partitioned") if encrypted and self._cross_site else ("SameSite=Strict",)
+        secure = ("Secure",) if encrypted else ()
+        cookie = "; ".join((f"{COOKIE}={passed.cookie}", f"Path={scope['path']}", "HttpOnly", *secure, *reach))
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -121,10 +121,12 @@ class Gatekeeper:
                 log.exception("keys not looked at")
 
     async def look(self) -> None:
-        """Look once."""
+        """Look once. What is only for the record comes last: where it cannot be written, keys count all the same."""
+        if self._visits:
+            await self._look_at_visits()
         await self._note_use()
-        if not self._visits:
-            return
+
+    async def _look_at_visits(self) -> None:
         now = self._now()
         held = {key_id for key_id, _ in self._visits.values()}
         valid = {key.id for key in await self._keys.some(held) if key.is_valid(now=now)}
@@ -151,9 +153,9 @@ class Gatekeeper:
         return key.caller
 
     async def _refusal(self, key_id: str | None, why: str) -> NotAdmitted:
-        log.warning("key refused", extra={"key": key_id, "why": why})
         if self._being_refused >= _REFUSED_AT_ONCE:
             return TooManyAttempts("Too many invalid keys at a time; try again later.")
+        log.warning("key refused", extra={"key": key_id, "why": why})
         self._being_refused += 1
         try:
             await asyncio.sleep(self._refusal_pause_s)

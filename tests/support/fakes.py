@@ -157,12 +157,13 @@ class FakeActions:
 
 
 class FakeKeys:
-    """Keeps keys, and writes down every note of their use. `away` makes it refuse."""
+    """Keeps keys, and writes down every note of their use. `away` makes it refuse; `full`, to write."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Key] = {}
         self.noted: list[Mapping[str, datetime]] = []
         self.away = False
+        self.full = False
 
     async def keep(self, key: Key) -> None:
         """By id."""
@@ -194,6 +195,8 @@ class FakeKeys:
     async def note_use(self, used: Mapping[str, datetime]) -> None:
         """What there is to note, if there is anything."""
         self._in_reach()
+        if self.full:
+            raise StoreAway("The disk is full.")
         if used:
             self.noted.append(dict(used))
 

@@ -304,6 +304,19 @@ async def test_a_visit_ends_with_its_key_and_others_go_on(house: House) -> None:
         assert await visits[0].bell.rings(within_s=LONG_S)
 
 
+async def test_a_visit_ends_with_its_key_though_nothing_can_be_written(house: House) -> None:
+    """A full disk must not keep anybody's door open."""
+    key, _ = await house.key()
+    with house.gatekeeper.visiting(key.caller, cookie=None) as visit:
+        await house.keys.revoke(key.id)
+        house.keys.full = True
+
+        with pytest.raises(StoreAway):
+            await house.gatekeeper.look()
+
+        assert visit.over
+
+
 async def test_the_end_of_a_visit_is_told_once(house: House, caplog: pytest.LogCaptureFixture) -> None:
     """A viewer that does not read is not gone at once; a line a second would bury what matters."""
     caplog.set_level(logging.INFO, logger="app")
