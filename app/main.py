@@ -43,6 +43,7 @@ def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.openapi()  # takes long, and the first request needs it
         async with open_rooms(settings, hub=listeners) as rooms:
             app.state.rooms = rooms
             yield

@@ -46,7 +46,7 @@ class Viewer:
     cookie: str | None
 
 
-def _viewer(request: Request, caller: CallerDep, _ticket: Ticket = None) -> Viewer:
+async def _viewer(request: Request, caller: CallerDep, _ticket: Ticket = None) -> Viewer:
     passed: Passed | None = request.scope.get("passed")
     return Viewer(caller=caller, cookie=passed.cookie if passed else None)
 

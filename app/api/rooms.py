@@ -33,13 +33,13 @@ class Rooms:
     upload_limit: int
 
 
-def rooms_of(request: Request) -> Rooms:
+async def rooms_of(request: Request) -> Rooms:
     """The rooms that the application was started with."""
     rooms: Rooms = request.app.state.rooms
     return rooms
 
 
-def only_known_queries(request: Request) -> None:
+async def only_known_queries(request: Request) -> None:
     """Refuse a query parameter that the route does not have: misspelt, it would silently widen the answer."""
     path = getattr(request.scope["route"], "path_format", "")
     operation = request.app.openapi()["paths"].get(path, {}).get(request.method.lower())

@@ -1,10 +1,11 @@
 """Lists of jobs: pages, filters, and the one job that is meant."""
 
+import asyncio
 from uuid import UUID, uuid4
 
 import pytest
 
-from tests.support.gateway import Caller, Finished
+from tests.support.gateway import Caller, Finished, Gateway
 from tests.support.network import INTERSECTION, REGRESSION
 
 
@@ -102,3 +103,11 @@ async def test_find_of_several_names_them(caller: Caller) -> None:
 
     assert (answer.status_code, answer.json()["code"]) == (409, "job-ambiguous")
     assert set(answer.json()["job_ids"]) == ids
+
+
+async def test_many_first_requests_at_once_are_all_answered(own_gateway: Gateway) -> None:
+    """What is made for the first of them must not be made by all of them at once."""
+    async with own_gateway.client() as client:
+        answers = await asyncio.gather(*(client.get("/v1/jobs") for _ in range(40)))
+
+    assert {answer.status_code for answer in answers} == {200}
