@@ -26,7 +26,8 @@ def create(
     forever: _Forever = False,
 ) -> None:
     """Make a key and print it, alone on standard output. It is shown this once."""
-    if not user.strip() or not user.isprintable() or len(user) > 100:
+    user = user.strip()
+    if not user or not user.isprintable() or len(user) > 100:
         raise typer.BadParameter("1 to 100 characters, one of which can be seen", param_hint="USER")
     expires = None if forever else _now() + timedelta(days=days)
     key, text = new_key(user, role, now=_now(), expires=expires)
@@ -49,13 +50,18 @@ def list_keys() -> None:
 
 
 @commands.command("revoke")
-def revoke(key_id: Annotated[str, typer.Argument(help="Its id, as `gateway key list` shows it.")]) -> None:
-    """From now on it opens nothing; streams that it opened end within seconds."""
+def revoke(
+    key_ids: Annotated[list[str], typer.Argument(metavar="KEY_ID...", help="As `gateway key list` shows them.")],
+) -> None:
+    """From now on they open nothing; streams that they opened end within seconds."""
     database = Settings().database
-    if not asyncio.run(_revoked(key_id, database)):
-        typer.echo(f"gateway: there is no such key in {database}; `gateway key list` shows all.", err=True)
+    unknown = [key_id for key_id in key_ids if not asyncio.run(_revoked(key_id, database))]
+    for key_id in key_ids:
+        if key_id not in unknown:
+            typer.echo(f"Key {key_id} is revoked.")
+    if unknown:
+        typer.echo(f"gateway: no such key in {database}: {', '.join(unknown)}. `gateway key list` shows all.", err=True)
         raise typer.Exit(1)
-    typer.echo(f"Key {key_id} is revoked.")
 
 
 async def _kept(key: Key, database: str) -> None:

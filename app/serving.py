@@ -51,10 +51,10 @@ class Server(uvicorn.Server):
         """Say where we serve, once we do. Raises NotServing."""
         try:
             await super().startup(sockets)
-        except SystemExit as refused:  # uvicorn's way to say that the address cannot be had
+        except SystemExit as refused:  # uvicorn's way to say that it cannot begin, or cannot have the address
+            if self.lifespan.should_exit:
+                raise NotServing("The gateway did not start.") from refused
             raise NotServing(f"The gateway cannot listen on {self.config.host}:{self.config.port}.") from refused
-        if self.lifespan.should_exit:
-            raise NotServing("The gateway did not start.")
         if self.started and not self.should_exit:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._tell_started(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")

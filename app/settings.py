@@ -90,6 +90,16 @@ class Settings(BaseSettings):
                 )
         return value
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            try:
+                _ = part == "*" or ipaddress.ip_network(part)
+            except ValueError:
+                raise ValueError(f"{part!r} is no address and no network, such as 10.0.0.0/8.") from None
+        return value
+
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
         if self.auth == "none" and not _is_loopback(self.host):

@@ -40,7 +40,7 @@ class Requests:
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
-        with bound_contextvars(request_id=request_id):
+        with bound_contextvars(request_id=request_id, client=_address(scope)):
             try:
                 await self._app(scope, receive, send_with_id)
             finally:
@@ -55,7 +55,6 @@ def _facts(scope: Scope, *, status: int, took_s: float) -> dict[str, object]:
         "status": status,
         "problem": scope.get("problem"),
         "took_ms": round(took_s * 1000, 1),
-        "client": _address(scope),
         "user": caller.user if caller else None,
         "key": caller.key_id if caller else None,
     }

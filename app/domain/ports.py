@@ -158,8 +158,8 @@ class Actions(Protocol):
     async def made(self, client_ref: str, *, job_id: UUID) -> None:
         """Keep which job the Router made of a create, if that is not known yet."""
 
-    async def creator(self, client_ref: str) -> str | None:
-        """Who asked for the job that the Router was told of with this reference. None: not through us."""
+    async def creator(self, job_id: UUID) -> str | None:
+        """Who asked for this job. None: nobody here."""
 
 
 class Keys(Protocol):

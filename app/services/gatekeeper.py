@@ -77,7 +77,7 @@ class Gatekeeper:
         """A ticket for the stream at this path. Raises TooManyAttempts when the caller holds too many."""
         text, expires = secrets.token_urlsafe(_SECRET_BYTES), self._now() + TICKET_GOOD_FOR
         if not await self._passes.keep(text, key_id=by.key_id, path=path, expires=expires):
-            raise TooManyAttempts("This key holds too many stream tickets; use those, or wait until they expire.")
+            raise TooManyAttempts("This key holds too many stream tickets; wait until they expire.")
         return Ticket(text=text, expires=expires)
 
     async def passed(self, *, path: str, ticket: str | None, cookie: str | None) -> Passed:
@@ -128,9 +128,10 @@ class Gatekeeper:
 
     async def _look_at_visits(self) -> None:
         now = self._now()
-        held = {key_id for key_id, _ in self._visits.values()}
+        visits = dict(self._visits)  # as they are now: who comes while the keys are read has just shown a valid one
+        held = {key_id for key_id, _ in visits.values()}
         valid = {key.id for key in await self._keys.some(held) if key.is_valid(now=now)}
-        for visit, (key_id, _) in list(self._visits.items()):
+        for visit, (key_id, _) in visits.items():
             if key_id not in valid and not visit.over:
                 log.info("stream ended with its key", extra={"key": key_id})
                 visit.end()

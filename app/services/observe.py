@@ -63,11 +63,14 @@ class Observer:
         return await self._apply(job_id, lambda job: course.upstream_back(job, now=self._now()))
 
     async def _creator(self, report: JobReport) -> str | None:
-        """Who asked for it, however its create was answered: the reference was kept before it was sent."""
+        """Who asked for it, however its create was answered: the reference was kept before it was sent.
+
+        The first job that comes with a reference has it: others of the team can see it, and could say it again.
+        """
         if report.client_ref is None:
             return None
         await self._actions.made(report.client_ref, job_id=report.id)
-        return await self._actions.creator(report.client_ref)
+        return await self._actions.creator(report.id)
 
     async def _keep(self, told: Told, position: Mark | None) -> Job:
         await self._history.keep(told, position=position)

@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.actions import Action, NewAction
+from app.domain.actions import Action, NewAction, Verb
 from app.store.short import execute, fetch
-from app.store.tables import ACTIONS, action_of, action_values
+from app.store.tables import ACTIONS, VERBS, action_of, action_values
 
 
 class SqlActions:
@@ -40,8 +40,9 @@ class SqlActions:
         unknown = update(ACTIONS).where(ACTIONS.c.client_ref == client_ref, ACTIONS.c.job_id.is_(None))
         await execute(self._engine, unknown.values(job_id=str(job_id)))
 
-    async def creator(self, client_ref: str) -> str | None:
-        """Who asked for the job that the Router was told of with this reference. None: not through us."""
-        query = select(ACTIONS.c.user).where(ACTIONS.c.client_ref == client_ref)
+    async def creator(self, job_id: UUID) -> str | None:
+        """Who asked for this job. None: nobody here."""
+        made = ACTIONS.c.job_id == str(job_id), ACTIONS.c.verb == VERBS[Verb.CREATE]
+        query = select(ACTIONS.c.user).where(*made)
         found = await fetch(self._engine, query)
         return str(found[0][0]) if found else None

@@ -10,7 +10,7 @@ from app.domain.keys import Key, fingerprint
 from app.store.short import execute, fetch
 from app.store.tables import KEYS, PASSES, key_of, key_values, to_us
 
-_PASSES_OF_A_KEY = 1_000
+_TICKETS_OF_A_KEY, _PASSES_OF_A_KEY = 1_000, 10_000
 
 
 class SqlKeys:
@@ -60,8 +60,9 @@ class SqlPasses:
     async def keep(self, ticket: str, *, key_id: str | None, path: str, expires: datetime) -> bool:
         """A new pass that its ticket opens once. False: this key has too many."""
         await execute(self._engine, delete(PASSES).where(PASSES.c.expires_us <= to_us(self._now())))
-        held = select(func.count()).select_from(PASSES).where(PASSES.c.key_id.is_not_distinct_from(key_id))
-        if (await fetch(self._engine, held))[0][0] >= _PASSES_OF_A_KEY:
+        counts = select(func.count().label("all"), func.count(PASSES.c.cookie).label("used"))
+        held = (await fetch(self._engine, counts.where(PASSES.c.key_id.is_not_distinct_from(key_id))))[0]
+        if held.all - held.used >= _TICKETS_OF_A_KEY or held.all >= _PASSES_OF_A_KEY:
             return False
         values = {"ticket": fingerprint(ticket), "key_id": key_id, "path": path, "expires_us": to_us(expires)}
         await execute(self._engine, insert(PASSES).values(values))

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from msgspec.structs import asdict, replace
 
-from app.domain.actions import Action, NewAction
+from app.domain.actions import Action, NewAction, Verb
 from app.domain.errors import JobNotKnown, RouterTokenRefused, StoreAway, Unanswered, Unreachable
 from app.domain.events import Event, Kind, NewEvent, Told
 from app.domain.jobs import Job, Mark, NewJob, Owner
@@ -144,12 +144,13 @@ class FakeActions:
     async def made(self, client_ref: str, *, job_id: UUID) -> None:
         """By reference."""
         for number, action in self.kept.items():
-            if action.client_ref == client_ref:
-                self.kept[number] = replace(action, job_id=action.job_id or job_id)
+            if action.client_ref == client_ref and action.job_id is None:
+                self.kept[number] = replace(action, job_id=job_id)
 
-    async def creator(self, client_ref: str) -> str | None:
-        """By reference."""
-        return next((action.user for action in self.kept.values() if action.client_ref == client_ref), None)
+    async def creator(self, job_id: UUID) -> str | None:
+        """By the job that was made."""
+        made = (action for action in self.kept.values() if action.job_id == job_id and action.verb is Verb.CREATE)
+        return next((action.user for action in made), None)
 
     def _in_reach(self) -> None:
         if self.away:
@@ -157,13 +158,15 @@ class FakeActions:
 
 
 class FakeKeys:
-    """Keeps keys, and writes down every note of their use. `away` makes it refuse; `full`, to write."""
+    """Keeps keys, and writes down every note of their use. `away` makes it refuse; `full`, to write. Reads wait for `read`."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Key] = {}
         self.noted: list[Mapping[str, datetime]] = []
         self.away = False
         self.full = False
+        self.read = asyncio.Event()
+        self.read.set()
 
     async def keep(self, key: Key) -> None:
         """By id."""
@@ -179,6 +182,7 @@ class FakeKeys:
     async def some(self, key_ids: Collection[str]) -> Sequence[Key]:
         """Those that there are."""
         self._in_reach()
+        await self.read.wait()
         return [self.kept[key_id] for key_id in key_ids if key_id in self.kept]
 
     async def all(self) -> Sequence[Key]:

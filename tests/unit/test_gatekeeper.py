@@ -317,6 +317,20 @@ async def test_a_visit_ends_with_its_key_though_nothing_can_be_written(house: Ho
         assert visit.over
 
 
+async def test_who_comes_while_the_keys_are_looked_at_stays(house: House) -> None:
+    """That key was shown a moment ago; the look did not ask for it."""
+    early, late = [(await house.key())[0] for _ in range(2)]
+    house.keys.read.clear()
+    with house.gatekeeper.visiting(early.caller, cookie=None):
+        looking = asyncio.create_task(house.gatekeeper.look())
+        await asyncio.sleep(0)
+        with house.gatekeeper.visiting(late.caller, cookie=None) as visit:
+            house.keys.read.set()
+            await looking
+
+            assert not visit.over
+
+
 async def test_the_end_of_a_visit_is_told_once(house: House, caplog: pytest.LogCaptureFixture) -> None:
     """A viewer that does not read is not gone at once; a line a second would bury what matters."""
     caplog.set_level(logging.INFO, logger="app")

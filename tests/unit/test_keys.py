@@ -264,6 +264,22 @@ async def test_a_key_has_only_so_many_passes_and_expired_ones_do_not_count(
     assert await kept("h", "k")
 
 
+async def test_tickets_that_were_used_do_not_count_as_tickets(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that is loaded again and again is no page that asks in a loop."""
+    monkeypatch.setattr("app.store.keys._TICKETS_OF_A_KEY", 1)
+    monkeypatch.setattr("app.store.keys._PASSES_OF_A_KEY", 3)
+    passes = SqlPasses(engine, now=lambda: NOON)
+    kept = []
+
+    for name in "abcd":
+        kept.append(await passes.keep(name, key_id="k", path=PATH, expires=NOON + A_SECOND))
+        await passes.exchange(name, cookie=f"cookie {name}", path=PATH, expires=NOON + A_SECOND)
+
+    assert kept == [True, True, True, False]
+
+
 async def test_neither_ticket_nor_cookie_is_on_disk(engine: AsyncEngine, tmp_path: Path) -> None:
     """Whoever reads the file must not be able to watch."""
     passes = SqlPasses(engine, now=lambda: NOON)
