@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app.api import assets, events, health, jobs, pages, permissions, results, tickets
+from app.api import assets, events, health, jobs, log, pages, permissions, results, tickets
 from app.api.access import admitted
 from app.api.doors import Admission, Origins
 from app.api.middleware import BodyLimit, Requests
@@ -59,7 +59,7 @@ def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
         responses=ANY_PROBLEM,
         dependencies=[Depends(admitted), Depends(only_known_queries)],
     )
-    for room in (jobs, results, events, tickets, permissions, assets, health, pages):
+    for room in (jobs, log, results, events, tickets, permissions, assets, health, pages):
         app.include_router(room.router)
     handle_problems(app)
     app.add_middleware(BodyLimit, body_limit=settings.body_limit, upload_limit=settings.upload_limit)

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 
 from app.api.access import ActorDep
 from app.api.rooms import RoomsDep
-from app.api.schemas import AssetList, AssetView, Kind, Name, OperationList, asset_view, operation_view
+from app.api.schemas.assets import AssetList, AssetView, Kind, OperationList, asset_view, operation_view
+from app.api.schemas.common import Name
 
 router = APIRouter(prefix="/v1", tags=["assets"])
 

@@ -13,7 +13,8 @@ from sse_starlette import EventSourceResponse
 from app.api.access import CallerDep
 from app.api.frames import Frames, NdjsonFrames, SseFrames, of_all, of_job
 from app.api.rooms import Rooms, RoomsDep
-from app.api.schemas import LARGEST_ID, job_view
+from app.api.schemas.common import LARGEST_ID
+from app.api.schemas.jobs import job_view
 from app.domain.access import Caller
 from app.domain.errors import Invalid
 from app.domain.events import Event

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from app.api.rooms import RoomsDep
-from app.api.schemas import Health
+from app.api.schemas.common import Health
 from app.domain.errors import Unreachable
 
 router = APIRouter(tags=["health"])

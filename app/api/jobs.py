@@ -7,25 +7,18 @@ from fastapi import APIRouter, Body, Query, Response
 
 from app.api.access import ActorDep
 from app.api.rooms import RoomsDep
-from app.api.schemas import (
-    LARGEST_ID,
-    ActionList,
+from app.api.schemas.common import Reason
+from app.api.schemas.jobs import (
     Cancelled,
-    EventView,
     FindQuery,
-    HistoryPage,
     JobPage,
     JobSeen,
     JobsQuery,
     JobToCreate,
     JobView,
     Killed,
-    Reason,
-    Statuses,
-    action_view,
     job_seen,
     job_view,
-    status_view,
 )
 from app.domain.phases import Phase
 
@@ -95,31 +88,3 @@ async def kill(job_id: UUID, rooms: RoomsDep, by: ActorDep, response: Response, 
     killed = job.phase is Phase.KILLED
     response.status_code = 200 if killed else 202
     return Killed(killed=killed, job=job_view(job))
-
-
-@router.get("/{job_id}/statuses", operation_id="jobStatuses")
-async def statuses(job_id: UUID, rooms: RoomsDep) -> Statuses:
-    """Every JobStatus of a job, oldest first."""
-    await rooms.jobs.job(job_id)
-    return Statuses(items=[status_view(one) for one in await rooms.history.statuses(job_id)])
-
-
-@router.get("/{job_id}/actions", operation_id="jobActions")
-async def actions(job_id: UUID, rooms: RoomsDep) -> ActionList:
-    """Who did what about a job through this gateway, oldest first."""
-    await rooms.jobs.job(job_id)
-    return ActionList(items=[action_view(one) for one in await rooms.actions.of_job(job_id)])
-
-
-@router.get("/{job_id}/history", operation_id="jobHistory")
-async def history(
-    job_id: UUID,
-    rooms: RoomsDep,
-    after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
-) -> HistoryPage:
-    """Everything that was heard of a job, in order, with who said it and when it reached us."""
-    await rooms.jobs.job(job_id)
-    events = await rooms.history.events(job_id, after=after, limit=limit, late_too=True)
-    more = events[-1].id if len(events) == limit else None
-    return HistoryPage(items=[EventView.of(event) for event in events], next_after=more)

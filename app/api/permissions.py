@@ -7,7 +7,8 @@ from fastapi import APIRouter, Body, Query
 
 from app.api.access import ActorDep
 from app.api.rooms import RoomsDep
-from app.api.schemas import AccessRequestList, AccessRequestView, Reason, RequestState, access_request_view
+from app.api.schemas.common import Reason
+from app.api.schemas.permissions import AccessRequestList, AccessRequestView, RequestState, access_request_view
 
 router = APIRouter(prefix="/v1/access-requests", tags=["permission"])
 

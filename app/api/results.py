@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Response
 from fastapi.responses import StreamingResponse
 
 from app.api.rooms import RoomsDep
-from app.api.schemas import ResultView
+from app.api.schemas.common import ResultView
 from app.domain.errors import NotAcceptable
 from app.domain.ports import Content
 

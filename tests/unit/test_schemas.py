@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from app.api.schemas import FindQuery, JobsQuery, JobToCreate, JobView, Reason, job_view
+from app.api.schemas.common import Reason
+from app.api.schemas.jobs import FindQuery, JobsQuery, JobToCreate, JobView, job_view
 from app.domain.phases import BUCKETS, WITHOUT_CODE, Bucket, Phase
 from tests.support.news import full_job, job_in
 

@@ -1,0 +1,168 @@
+"""Jobs: what is sent to create and find them, and how they are shown."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from pydantic import BaseModel, Field, JsonValue, field_validator
+
+from app.api.schemas.common import Name, ResultView, Strict, plain
+from app.domain.jobs import Job, NewJob
+from app.domain.phases import BUCKETS, Bucket, Phase
+from app.domain.ports import JobFilter
+from app.domain.why import message, why
+from app.services.contact import Contact
+
+
+class JobToCreate(Strict):
+    """A job to create. Assets are named by UUID or as `team/name`."""
+
+    job_name: Name
+    operation: Annotated[str, Field(min_length=1, description="A name of /v1/operations, or a trained model's asset")]
+    dataset: str | list[str] = Field(default_factory=list, description="An asset or a list of assets; may be empty")
+    preprocessor: dict[str, JsonValue] | list[dict[str, JsonValue]] | None = Field(
+        None, description="One for all datasets, or one for each"
+    )
+    params: dict[str, JsonValue] = Field(default_factory=dict, description="As the operation's JSON Schema says")
+    labels: dict[str, str] = Field(default_factory=dict, description="Kept and returned, never interpreted")
+
+    @field_validator("params", "preprocessor")
+    @classmethod
+    def _can_be_sent(cls, value: JsonValue) -> JsonValue:
+        try:
+            msgspec.json.encode(value)
+        except UnicodeEncodeError as error:
+            raise ValueError("A text holds half of a surrogate pair, which is no character") from error
+        return value
+
+    def value(self) -> NewJob:
+        """As we say it."""
+        datasets = [self.dataset] if isinstance(self.dataset, str) else self.dataset
+        preprocessors = [self.preprocessor] if isinstance(self.preprocessor, dict) else self.preprocessor
+        return NewJob(
+            job_name=self.job_name,
+            operation=self.operation,
+            dataset=tuple(datasets),
+            preprocessor=None if preprocessors is None else tuple(dict(one) for one in preprocessors),
+            params=dict(self.params),
+            labels=self.labels,
+        )
+
+
+class FindQuery(Strict):
+    """Which job; all that are given must hold."""
+
+    name: str | None = Field(None, description="The job_name, exactly")
+    id: UUID | None = None
+    job_status: Bucket | None = None
+    phase: list[Phase] = Field(default_factory=list)
+    operation: str | None = None
+    owner: str | None = Field(None, description="The user that created it")
+
+    def value(self) -> JobFilter:
+        """As we say it."""
+        return JobFilter(name=self.name, id=self.id, phases=self._phases(), operation=self.operation, owner=self.owner)
+
+    def _phases(self) -> frozenset[Phase] | None:
+        named = frozenset(self.phase) or None
+        if self.job_status is None:
+            return named
+        bucket = BUCKETS[self.job_status]
+        return bucket if named is None else bucket & named
+
+
+class JobsQuery(FindQuery):
+    """Which jobs, and which part of the list."""
+
+    limit: int = Field(50, ge=1, le=200)
+    cursor: str | None = Field(None, description="next_cursor of the page before")
+
+
+class OwnerView(BaseModel):
+    """Who created it, for which team."""
+
+    user: str
+    team: str
+
+
+class JobView(BaseModel):
+    """A job."""
+
+    id: UUID
+    job_name: str
+    operation: str
+    dataset: list[UUID]
+    preprocessor: JsonValue
+    params: JsonValue
+    labels: dict[str, str]
+    owner: OwnerView
+    created_by: str | None
+    created: datetime
+    submitted: datetime | None
+    started: datetime | None
+    finished: datetime | None
+    phase: Phase
+    status: int | None
+    market_status: str
+    waiting_on: list[dict[str, JsonValue]]
+    why: dict[str, JsonValue] | None
+    message: str
+    model_status: JsonValue
+    error: str
+    error_code: int | None
+    result: ResultView | None
+
+
+class JobSeen(JobView):
+    """A job, and how fresh this is: when the Router was last heard, and whether it is out of touch."""
+
+    queue: list[dict[str, JsonValue]]
+    observed_at: datetime | None
+    stale: bool
+
+
+class JobPage(BaseModel):
+    """Jobs, newest first. `GET /v1/events?after=<as_of>` goes on from here without a gap."""
+
+    items: list[JobView]
+    next_cursor: str | None
+    as_of: int
+    observed_at: datetime | None
+    stale: bool
+
+
+class Cancelled(BaseModel):
+    """The answer to a cancel."""
+
+    cancelled: bool
+    job: JobView
+
+
+class Killed(BaseModel):
+    """The answer to a kill; false while an Access Point has yet to confirm."""
+
+    killed: bool
+    job: JobView
+
+
+def job_view(job: Job) -> JobView:
+    """The job as it is shown."""
+    return JobView.model_validate(_job_fields(job))
+
+
+def job_seen(job: Job, contact: Contact) -> JobSeen:
+    """The job as a single read shows it."""
+    fresh = {"observed_at": contact.observed_at, "stale": contact.stale}
+    return JobSeen.model_validate({**_job_fields(job), "queue": plain(job.queue), **fresh})
+
+
+def _job_fields(job: Job) -> dict[str, object]:
+    fields = plain(job)
+    reason = why(job)
+    return {
+        **{name: fields[name] for name in JobView.model_fields if name in fields},
+        "status": job.status,
+        "why": None if reason is None else plain(reason),
+        "message": message(job),
+    }
