@@ -34,13 +34,14 @@ test: lint $(browser) ## lint, then every test in reduced sizes
 test-full: lint $(browser) ## lint, then every test in full size
 	$(pytest)
 
-lint: .venv/.test ## check style, types, the walls between the rooms, the Dockerfile and the compose file
+lint: .venv/.test ## check style, types, the walls between the rooms, the Dockerfile, the compose file and the API's description
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/mypy
 	$(bin)/lint-imports --no-logo
 	$(bin)/hadolint Dockerfile
 	$(bin)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(bin)/python -m tests.spectral
 
 types: .venv/.test ## check types alone
 	$(bin)/mypy

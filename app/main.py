@@ -4,18 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from time import monotonic
 from uuid import UUID
 
 from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app.api import assets, events, health, jobs, log, pages, permissions, results, tickets
+from app.api import agreements, assets, events, health, jobs, log, pages, permissions, results, statuses, tickets
 from app.api.access import admitted
+from app.api.description.document import Application
 from app.api.doors import Admission, Origins
 from app.api.middleware import BodyLimit, Requests
-from app.api.openapi import Application
-from app.api.problems import ANY_PROBLEM, handle_problems
+from app.api.problems import handle_problems
 from app.api.rooms import Rooms, only_known_queries
+from app.services.agreements import Agreements
 from app.services.assets import Assets
 from app.services.backoff import Backoff
 from app.services.changes import Changes
@@ -28,6 +30,7 @@ from app.services.jobs import Jobs
 from app.services.observe import Observer
 from app.services.permissions import Permissions
 from app.services.record import Record
+from app.services.refresh import Refresher
 from app.services.results import Results
 from app.settings import Settings
 from app.store.memory import open_memory
@@ -52,14 +55,14 @@ def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
         title="tripleblind-gateway",
         version="0.1.0",
         summary=_SUMMARY,
+        description=_DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a path names one thing, and a redirect would repeat the query
-        responses=ANY_PROBLEM,
         dependencies=[Depends(admitted), Depends(only_known_queries)],
     )
-    for room in (jobs, log, results, events, tickets, permissions, assets, health, pages):
+    for room in (jobs, log, statuses, results, events, tickets, permissions, agreements, assets, health, pages):
         app.include_router(room.router)
     handle_problems(app)
     app.add_middleware(BodyLimit, body_limit=settings.body_limit, upload_limit=settings.upload_limit)
@@ -78,12 +81,20 @@ def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
     return app
 
 
-_EXPOSED = ("Location", "Retry-After", "WWW-Authenticate", "X-Request-Id")
+_EXPOSED = (
+    *("Location", "Retry-After", "WWW-Authenticate", "X-Request-Id"),
+    *("ETag", "Accept-Ranges", "Content-Range", "Link", "X-Records", "X-Next-Offset"),
+)
 
 
 # There is one Router and one reader of its changes: trying it often is cheap, and everybody waits for it.
 _SLOWEST_REDIAL_S = 2.0
 _SUMMARY = "REST and Server-Sent Events in front of a Router that coordinates jobs amongst Access Points"
+_DESCRIPTION = """One job history for an organisation, and one stream of each job for any number of viewers.
+
+Every error is a problem document (RFC 9457) whose `code` says which. Unknown fields and query parameters are refused.
+Times are ISO 8601 in UTC, ids are UUIDs, and an asset may also be named `team/name` in bodies and queries.
+"""
 
 
 @asynccontextmanager
@@ -140,8 +151,10 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
         )
         yield Rooms(
             jobs=job_service,
+            refresher=Refresher(router, history=history, observer=observer, now_s=monotonic),
             results=Results(job_service, router=router, access_points=access_points),
             permissions=Permissions(router, record=record),
+            agreements=Agreements(router, record=record),
             assets=Assets(router, access_points=access_points, record=record),
             streams=Streams(history, hub),
             history=history,

@@ -10,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.errors import GatewayError
+from app.http11 import Http11
 from app.main import create_app
 from app.services.hub import Hub
 from app.settings import Settings
@@ -76,6 +77,7 @@ def server_of(settings: Settings, *, started: Started) -> Server:
     hub = Hub()
     config = uvicorn.Config(
         _plain_about_failure(create_app(settings, hub=hub)),
+        http=Http11,
         host=settings.host,
         port=settings.port,
         access_log=False,

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 def now() -> str:
     """The present as text, in the one spelling both APIs use."""
-    return _written(datetime.now(UTC))
+    return written(datetime.now(UTC))
 
 
 def ago(*, days: int) -> str:
     """The time so many days before now; as text it sorts like the time itself."""
-    return _written(datetime.now(UTC) - timedelta(days=days))
+    return written(datetime.now(UTC) - timedelta(days=days))
 
 
-def _written(when: datetime) -> str:
+def written(when: datetime) -> str:
+    """A time of UTC as text."""
     return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -9,6 +9,7 @@ import hmac
 import time
 
 PASS_LIFE_S = 3600
+STREAM, SHARED_STREAM = "stream", "shared-stream"
 
 
 def issue(key: str, *, purpose: str, subject: str, life_s: int = PASS_LIFE_S) -> str:

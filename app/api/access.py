@@ -19,6 +19,8 @@ RIGHTS: Mapping[str, Right] = {
     "submitJob": Right.STEER,
     "cancelJob": Right.STEER,
     "killJob": Right.STEER,
+    "waitForJob": Right.READ,
+    "statuses": Right.READ,
     "jobStatuses": Right.READ,
     "jobHistory": Right.READ,
     "jobActions": Right.READ,
@@ -31,10 +33,15 @@ RIGHTS: Mapping[str, Right] = {
     "operations": Right.READ,
     "assets": Right.READ,
     "getAsset": Right.READ,
+    "assetUsage": Right.READ,
+    "preflightJob": Right.CREATE,
     "createAsset": Right.CREATE,
     "accessRequests": Right.DECIDE,
     "acceptAccessRequest": Right.DECIDE,
     "denyAccessRequest": Right.DECIDE,
+    "agreements": Right.DECIDE,
+    "createAgreement": Right.DECIDE,
+    "endAgreement": Right.DECIDE,
 }
 
 # Open to whoever reaches the gateway, key or not: they say whether it is well, and what it is.
@@ -44,6 +51,7 @@ OPEN = frozenset(
         "/livez",
         "/readyz",
         "/openapi.json",
+        "/openapi-3.1.json",
         "/docs",
         "/docs/start.js",
         "/docs/swagger-ui-bundle.js",
@@ -57,6 +65,7 @@ RouterAuthorization = Annotated[
     str | None,
     Header(
         alias="Router-Authorization",
+        json_schema_extra={"pattern": r"^[Bb][Ee][Aa][Rr][Ee][Rr] +[!-~]+ *$"},
         description="`Bearer` and the caller's own Router token: what this call changes there is done in their name",
     ),
 ]

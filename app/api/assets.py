@@ -3,17 +3,39 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.api.access import ActorDep
 from app.api.rooms import RoomsDep
-from app.api.schemas.assets import AssetList, AssetView, Kind, OperationList, asset_view, operation_view
+from app.api.schemas.assets import (
+    AssetList,
+    AssetView,
+    Kind,
+    OperationList,
+    UsageView,
+    asset_view,
+    operation_view,
+)
 from app.api.schemas.common import Name
+from app.api.uploads import FORM, TABLE_FORMS, upload_of
 
 router = APIRouter(prefix="/v1", tags=["assets"])
 
-TABLE_FORMS = ("text/csv", "application/vnd.apache.parquet")
-_UPLOAD = {"requestBody": {"required": True, "content": {form: {} for form in TABLE_FORMS}}}
+_PARTS = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {
+        "name": {"type": "string", "description": "Instead of the query's; before the file"},
+        "temporary": {"type": "boolean", "description": "Instead of the query's; before the file"},
+        "file": {"type": "string", "format": "binary", "description": "The table; the last part"},
+    },
+}
+_ENCODING = {"file": {"contentType": ", ".join(TABLE_FORMS)}}
+_CONTENT: dict[str, dict[str, object]] = {
+    **{form: {} for form in TABLE_FORMS},
+    FORM: {"schema": _PARTS, "encoding": _ENCODING},
+}
+_UPLOAD = {"requestBody": {"required": True, "content": _CONTENT}}
 
 
 @router.get("/operations", operation_id="operations")
@@ -33,6 +55,17 @@ async def assets(
     return AssetList(items=[asset_view(one) for one in await rooms.assets.assets(name=name, team=team, kind=kind)])
 
 
+@router.get("/assets/usage", operation_id="assetUsage")
+async def usage(
+    rooms: RoomsDep,
+    algorithm: Annotated[str | None, Query(description="A model's asset")] = None,
+    dataset: Annotated[list[str] | None, Query(description="A table's asset; may be given several times")] = None,
+) -> UsageView:
+    """Whose permission this team would need to use these assets, which are named by UUID or as `team/name`."""
+    needed = await rooms.permissions.usage(algorithm=algorithm, datasets=dataset or ())
+    return UsageView(status=needed.status)
+
+
 @router.get("/assets/{asset_id}", operation_id="getAsset")
 async def asset(asset_id: UUID, rooms: RoomsDep) -> AssetView:
     """One asset."""
@@ -46,13 +79,15 @@ async def upload(
     response: Response,
     rooms: RoomsDep,
     by: ActorDep,
-    name: Annotated[Name, Query(description="The part after the slash")],
-    content_type: Annotated[str, Header(include_in_schema=False)] = "",
+    name: Annotated[Name | None, Query(description="The part after the slash; a temporary table needs none")] = None,
+    temporary: Annotated[bool | None, Query(description="Gone once the last job that uses it has ended")] = None,
 ) -> AssetView:
     """Make a table of this gateway's team from the body, which is passed on to its Access Point as it comes."""
-    form = content_type.partition(";")[0].strip().lower()
-    if form not in TABLE_FORMS:
-        raise HTTPException(415, f"Send the table as one of {', '.join(TABLE_FORMS)}, and say so in Content-Type.")
-    made = await rooms.assets.upload(name, by=by, media_type=form, pieces=request.stream())
+    asked = {"name": name, "temporary": temporary}
+    sent = await upload_of(request, {field: said for field, said in asked.items() if said is not None})
+    table = sent.table
+    made = await rooms.assets.upload(
+        table.name, temporary=table.temporary, by=by, media_type=sent.media_type, pieces=sent.pieces
+    )
     response.headers["Location"] = f"/v1/assets/{made.id}"
     return asset_view(made)

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.access import OPEN, bearer
-from app.api.assets import TABLE_FORMS
 from app.api.middleware import UPLOAD_PATH
 from app.api.problems import is_json, problem, problem_of
+from app.api.uploads import UPLOAD_FORMS
 from app.domain.access import LOCAL
 from app.domain.errors import GatewayError, HostNotAllowed, NotAdmitted, NotFromThere
 from app.services.gatekeeper import Gatekeeper, Passed
@@ -140,15 +140,18 @@ async def _admit(scope: Scope, gatekeeper: Gatekeeper) -> None:
 
 
 async def _refused_form(scope: Scope) -> Response | None:
-    """A form cannot say that it is JSON, and neither can a page elsewhere without asking first."""
+    """A form cannot say that it is JSON, and neither can a page elsewhere without asking first.
+
+    One with parts may bring a table: what sends it from a page elsewhere names that, and `Origins` has seen to it.
+    """
     scope["caller"] = LOCAL
     request = Request(scope)
     if request.method in _READS or not _has_body(request.headers) or is_json(request):
         return None
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if scope["path"] == UPLOAD_PATH and kind in TABLE_FORMS:
+    if scope["path"] == UPLOAD_PATH and kind in UPLOAD_FORMS:
         return None
-    taken = f"as one of {', '.join(TABLE_FORMS)}" if scope["path"] == UPLOAD_PATH else "as JSON: application/json"
+    taken = f"as one of {', '.join(UPLOAD_FORMS)}" if scope["path"] == UPLOAD_PATH else "as JSON: application/json"
     return problem(request, 415, code="unsupported-media-type", detail=f"Send it {taken}, and say so in Content-Type.")
 
 

@@ -1,9 +1,10 @@
 """Streams: one job's, and the feed over all."""
 
+import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -11,13 +12,14 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from sse_starlette import EventSourceResponse
 
 from app.api.access import CallerDep
-from app.api.frames import Frames, NdjsonFrames, SseFrames, of_all, of_job
+from app.api.frames import Frames, NdjsonFrames, SseFrames, of_all, of_all_as_text, of_job, of_job_as_text
 from app.api.rooms import Rooms, RoomsDep
 from app.api.schemas.common import LARGEST_ID
 from app.api.schemas.jobs import job_view
 from app.domain.access import Caller
-from app.domain.errors import Invalid
+from app.domain.errors import Invalid, StreamNotShared
 from app.domain.events import Event
+from app.domain.jobs import Job
 from app.services.gatekeeper import Passed
 
 router = APIRouter(tags=["events"])
@@ -36,7 +38,34 @@ LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="G
 Ticket = Annotated[
     str | None, Query(alias="ticket", description="Of POST /v1/stream-tickets, for browsers; others send a key")
 ]
+Form = Annotated[
+    Literal["json", "text"],
+    Query(alias="format", description="`text`: each message as lines that people read, in a `text` event in its place"),
+]
 Accept = Annotated[str, Header(include_in_schema=False)]
+
+Slice = Sequence[Event]
+Write = Callable[[Slice, Frames], Awaitable[bytes]]
+
+
+def _at_once(write: Callable[[Slice, Frames], bytes]) -> Write:
+    async def written(events: Slice, frames: Frames) -> bytes:
+        return write(events, frames)
+
+    return written
+
+
+def _apart(write: Callable[[Slice, Frames], bytes]) -> Write:
+    """In a thread: long messages take milliseconds each to be put into words, and nobody else's stream waits for that."""
+
+    async def written(events: Slice, frames: Frames) -> bytes:
+        return await asyncio.to_thread(write, events, frames)
+
+    return written
+
+
+_OF_JOB = {"json": _at_once(of_job), "text": _apart(of_job_as_text)}
+_OF_ALL = {"json": _at_once(of_all), "text": _apart(of_all_as_text)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,29 +97,47 @@ async def job_events(
     viewer: ViewerDep,
     after: After = None,
     last_event_id: LastEventId = None,
+    form: Form = "json",
     accept: Accept = "",
 ) -> Response:
     """A job's events from the first on (or after a position), live until its `end`."""
     # The position before the job: whoever skips what the snapshot holds must not skip what came between the two looks.
     as_of = await rooms.history.head()
-    job = await rooms.jobs.job(job_id)
+    job = _shared(await rooms.jobs.job(job_id))
     position = await _position(rooms, after, last_event_id, otherwise=0)
     end = await rooms.history.end_of(job_id)
     if end is not None and position >= end:
         return Response(status_code=204)
     snapshot = f'{{"job":{job_view(job).model_dump_json()},"as_of":{as_of}}}'
-    return _stream(rooms, viewer, job_id, position, snapshot=snapshot, write=of_job, frames=_frames(accept))
+    return _stream(rooms, viewer, job_id, position, snapshot=snapshot, write=_OF_JOB[form], frames=_frames(accept))
 
 
 @router.get("/v1/events", operation_id="events", response_class=Response, responses={200: _STREAM})
 async def events(
-    rooms: RoomsDep, viewer: ViewerDep, after: After = None, last_event_id: LastEventId = None, accept: Accept = ""
+    *,
+    rooms: RoomsDep,
+    viewer: ViewerDep,
+    after: After = None,
+    last_event_id: LastEventId = None,
+    form: Form = "json",
+    accept: Accept = "",
 ) -> Response:
     """The events of every job, from now on (or after a position), for as long as one listens."""
     head = await rooms.history.head()
     position = await _position(rooms, after, last_event_id, otherwise=head)
     snapshot = msgspec.json.encode({"as_of": head}).decode()
-    return _stream(rooms, viewer, None, position, snapshot=snapshot, write=of_all, frames=_frames(accept))
+    return _stream(rooms, viewer, None, position, snapshot=snapshot, write=_OF_ALL[form], frames=_frames(accept))
+
+
+def _shared(job: Job) -> Job:
+    """The job, whose stream this gateway may read."""
+    if not job.streamed:
+        team = job.owner.team
+        raise StreamNotShared(
+            f"{team} does not share this job's stream; its phases stand in /history and come with the feed.",
+            owner_team=team,
+        )
+    return job
 
 
 async def _position(rooms: Rooms, after: int | None, last_event_id: str | None, *, otherwise: int) -> int:
@@ -115,14 +162,14 @@ def _stream(
     position: int,
     *,
     snapshot: str,
-    write: Callable[[Sequence[Event], Frames], bytes],
+    write: Write,
     frames: Frames,
 ) -> Response:
     async def body() -> AsyncIterator[bytes]:
         with rooms.gatekeeper.visiting(viewer.caller, cookie=viewer.cookie) as visit:
             yield frames.snapshot(snapshot, position=position, retry_ms=random.randint(*_RETRY_MS))  # noqa: S311
             async for some in rooms.streams.follow(job_id, after=position, quiet_s=rooms.ping_s, visit=visit):
-                yield write(some, frames) if some else frames.ping
+                yield await write(some, frames) if some else frames.ping
 
     # The hub ends the streams at shutdown; the grace period leaves it the time.
     return EventSourceResponse(

@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from app.domain.events import Event, Kind
+from app.domain.formatting import text_of
+
+_TEXT = "text"
 
 
 class Frames(Protocol):
@@ -12,7 +17,7 @@ class Frames(Protocol):
     media_type: str
     ping: bytes
 
-    def event(self, event: Event, data: str) -> bytes:
+    def event(self, number: int, name: str, data: str) -> bytes:
         """A numbered event with its data, one line of JSON."""
 
     def snapshot(self, data: str, *, position: int, retry_ms: int) -> bytes:
@@ -25,10 +30,10 @@ class SseFrames:
     media_type = "text/event-stream"
     ping = b": ping\n"
 
-    def event(self, event: Event, data: str) -> bytes:
+    def event(self, number: int, name: str, data: str) -> bytes:
         """A message has no name, so that EventSource's onmessage sees it."""
-        name = "" if event.kind is Kind.MESSAGE else f"event: {event.kind}\n"
-        return f"{name}data: {data}\nid: {event.id}\n\n".encode()
+        named = "" if name == Kind.MESSAGE else f"event: {name}\n"
+        return f"{named}data: {data}\nid: {number}\n\n".encode()
 
     def snapshot(self, data: str, *, position: int, retry_ms: int) -> bytes:
         """`retry` rides inside an event: a block of its own is an empty event to some clients."""
@@ -41,9 +46,9 @@ class NdjsonFrames:
     media_type = "application/x-ndjson"
     ping = b"\n"
 
-    def event(self, event: Event, data: str) -> bytes:
+    def event(self, number: int, name: str, data: str) -> bytes:
         """A message is named, as every line is."""
-        return f'{{"id":{event.id},"event":"{event.kind}","data":{data}}}\n'.encode()
+        return f'{{"id":{number},"event":"{name}","data":{data}}}\n'.encode()
 
     def snapshot(self, data: str, *, position: int, retry_ms: int) -> bytes:  # noqa: ARG002  (no such thing here)
         """Where this connection stands."""
@@ -52,15 +57,33 @@ class NdjsonFrames:
 
 def of_job(events: Sequence[Event], frames: Frames) -> bytes:
     """A slice of one job's stream: a message's data is the Access Point's JSON, unchanged."""
-    return b"".join(frames.event(event, event.data) for event in events)
+    return b"".join(frames.event(event.id, event.kind, event.data) for event in events)
+
+
+def of_job_as_text(events: Sequence[Event], frames: Frames) -> bytes:
+    """The same with each message as people read it."""
+    return b"".join(frames.event(event.id, *_as_text(event)) for event in events)
 
 
 def of_all(events: Sequence[Event], frames: Frames) -> bytes:
     """A slice of the feed: a message is wrapped, so that it says whose it is."""
-    return b"".join(frames.event(event, _wrapped(event)) for event in events)
+    return b"".join(frames.event(event.id, event.kind, _wrapped(event)) for event in events)
+
+
+def of_all_as_text(events: Sequence[Event], frames: Frames) -> bytes:
+    """The same with each message as people read it, and whose it is."""
+    return b"".join(frames.event(event.id, *_as_text(event, f'"job_id":"{event.job_id}",')) for event in events)
 
 
 def _wrapped(event: Event) -> str:
     if event.kind is not Kind.MESSAGE:
         return event.data
     return f'{{"job_id":"{event.job_id}","message":{event.data}}}'
+
+
+def _as_text(event: Event, whose: str = "") -> tuple[str, str]:
+    """The event's name and data."""
+    if event.kind is not Kind.MESSAGE:
+        return event.kind, event.data
+    fields = msgspec.json.encode(text_of(event.data)).decode()
+    return _TEXT, f"{{{whose}{fields.removeprefix('{')}"

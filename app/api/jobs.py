@@ -3,9 +3,10 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 
-from app.api.access import ActorDep
+from app.api.access import ActorDep, CallerDep
+from app.api.leaving import leaving
 from app.api.rooms import RoomsDep
 from app.api.schemas.common import Reason
 from app.api.schemas.jobs import (
@@ -25,6 +26,10 @@ from app.domain.phases import Phase
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 Submit = Annotated[bool, Query(description="Submit it too; if only that fails, the problem carries job_id")]
+Refresh = Annotated[bool, Query(description="Look at the Router first, at most once a second for each job")]
+WaitForPermission = Annotated[
+    bool, Query(description="False: answer at once when permission is missing, instead of waiting for the owners")
+]
 Why = Annotated[Reason | None, Body()]
 
 
@@ -59,9 +64,37 @@ async def find(wanted: Annotated[FindQuery, Query()], rooms: RoomsDep) -> JobSee
 
 
 @router.get("/{job_id}", operation_id="getJob")
-async def get(job_id: UUID, rooms: RoomsDep) -> JobSeen:
+async def get(job_id: UUID, rooms: RoomsDep, refresh: Refresh = False) -> JobSeen:
     """A job."""
-    return job_seen(await rooms.jobs.job(job_id), rooms.contact)
+    if not refresh:
+        return job_seen(await rooms.jobs.job(job_id), rooms.contact)
+    refreshed = await rooms.refresher.job(job_id)
+    return job_seen(refreshed.job, rooms.contact, changed=refreshed.changed, stale=refreshed.stale)
+
+
+@router.get(
+    "/{job_id}/wait",
+    operation_id="waitForJob",
+    responses={202: {"model": JobSeen, "description": "Not yet: it is as it was when the time was over"}},
+)
+async def wait(
+    *,
+    job_id: UUID,
+    rooms: RoomsDep,
+    request: Request,
+    caller: CallerDep,
+    response: Response,
+    timeout: Annotated[float, Query(ge=0, le=300, description="Seconds")] = 30,  # noqa: ASYNC109  (the caller's word)
+    wait_for_permission: WaitForPermission = True,
+) -> JobSeen:
+    """Wait for a job to complete, optionally waiting for permissions."""
+    with rooms.gatekeeper.visiting(caller, cookie=None) as visit:
+        async with leaving(request, visit.end):
+            job, is_settled = await rooms.jobs.wait(
+                job_id, within_s=timeout, wait_for_permission=wait_for_permission, visit=visit
+            )
+    response.status_code = 200 if is_settled else 202
+    return job_seen(job, rooms.contact)
 
 
 @router.post("/{job_id}/submit", operation_id="submitJob", status_code=202)

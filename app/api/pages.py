@@ -2,8 +2,10 @@
 
 from importlib.resources import files
 
-from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+from app.api.description.document import older
 
 router = APIRouter(include_in_schema=False)
 
@@ -13,7 +15,7 @@ _FRONT = """<!doctype html>
 <p>REST and Server-Sent Events in front of a Router.</p>
 <ul>
 <li><a href="/docs">The API, to read and to try</a></li>
-<li><a href="/openapi.json">The API as an OpenAPI document</a></li>
+<li><a href="/openapi.json">The API as an OpenAPI document</a>, <a href="/openapi-3.1.json">in version 3.1</a></li>
 <li><a href="/v1/jobs">Jobs</a></li>
 <li><a href="/v1/operations">Operations</a></li>
 <li><a href="/v1/assets">Assets</a></li>
@@ -42,6 +44,12 @@ _FOR_A_DAY = {"Cache-Control": "max-age=86400"}
 async def front() -> HTMLResponse:
     """Links to what there is."""
     return HTMLResponse(_FRONT, headers=_HEADERS)
+
+
+@router.get("/openapi-3.1.json", operation_id="olderDocument")
+async def older_document(request: Request) -> JSONResponse:
+    """The API as an OpenAPI 3.1 document."""
+    return JSONResponse(older(request.app.openapi()))
 
 
 @router.get("/docs", operation_id="docs")

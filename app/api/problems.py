@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -26,6 +26,7 @@ from app.domain.errors import (
     NotNow,
     NotOffered,
     NotYours,
+    RangeOutside,
     Rejected,
     StoreAway,
     TooLarge,
@@ -51,6 +52,7 @@ STATUSES: dict[type[GatewayError], int] = {
     NotOffered: 501,
     NotAcceptable: 406,
     TooLarge: 413,
+    RangeOutside: 416,
     Unreachable: 503,
     Unanswered: 504,
     Garbled: 502,
@@ -67,6 +69,21 @@ _CODES_OF_STATUS = {
 }
 
 
+def _codes(kind: type[GatewayError], status: int) -> Iterator[tuple[str, int]]:
+    status = STATUSES.get(kind, status)
+    yield kind.code, status
+    for narrower in kind.__subclasses__():
+        yield from _codes(narrower, status)
+
+
+# Every code that a problem may have, but for `http-error`.
+STATUSES_OF_CODES: Mapping[str, int] = {
+    **dict(_codes(GatewayError, 500)),
+    **{code: status for status, code in _CODES_OF_STATUS.items()},
+    "internal": 500,
+}
+
+
 class Problem(BaseModel):
     """What went wrong; further members hold its facts."""
 
@@ -79,14 +96,6 @@ class Problem(BaseModel):
     instance: str
     code: str
     request_id: str
-
-
-ANY_PROBLEM: dict[int | str, dict[str, Any]] = {
-    "default": {
-        "description": "Any problem (RFC 9457); `code` says which",
-        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
-    }
-}
 
 
 def handle_problems(app: FastAPI) -> None:
@@ -126,9 +135,13 @@ def problem(
 def problem_of(request: Request, error: GatewayError) -> Response:
     """The answer for an error of ours."""
     status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
-    return problem(
-        request, status, code=error.code, detail=error.detail, facts=error.facts, headers=_ADVICE.get(status)
-    )
+    headers = _about_the_range(error) if isinstance(error, RangeOutside) else _ADVICE.get(status)
+    return problem(request, status, code=error.code, detail=error.detail, facts=error.facts, headers=headers)
+
+
+def _about_the_range(error: RangeOutside) -> Mapping[str, str]:
+    there = error.facts.get("content_range")
+    return {} if there is None else {"Content-Range": str(there)}
 
 
 _LATER = {"Retry-After": str(RETRY_AFTER_S)}
@@ -142,6 +155,8 @@ async def _gateway_error(request: Request, error: Exception) -> Response:
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  (registered for it)
+    if _is_of_another_method(request):
+        return await _http_exception(request, HTTPException(HTTPStatus.METHOD_NOT_ALLOWED))
     errors = error.errors()
     first = errors[0]
     if first["type"] == "json_invalid":
@@ -171,11 +186,20 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     return problem(request, error.status_code, code=code, detail=detail, headers=headers)
 
 
+def _is_of_another_method(request: Request) -> bool:
+    """Whether the path is one of its own that was taken for one with an id in it, since it does not take the method."""
+    app: FastAPI = request.app
+    own = app.openapi()["paths"].get(request.url.path)
+    return own is not None and request.method.lower() not in own
+
+
 def _methods(request: Request) -> list[str]:
     """Every method of the path; the framework names those of one route alone. Empty for what is no part of the API."""
     app: FastAPI = request.app
-    path = getattr(request.scope.get("route"), "path_format", "")
-    return sorted(method.upper() for method in app.openapi()["paths"].get(path, {}))
+    paths = app.openapi()["paths"]
+    # A path of its own may have the shape of one with an id, which would be found first.
+    path = request.url.path if request.url.path in paths else getattr(request.scope.get("route"), "path_format", "")
+    return sorted(method.upper() for method in paths.get(path, {}))
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:

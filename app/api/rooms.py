@@ -7,12 +7,14 @@ from fastapi import Depends, Request
 
 from app.domain.errors import Invalid
 from app.domain.ports import Actions, History
+from app.services.agreements import Agreements
 from app.services.assets import Assets
 from app.services.contact import Contact
 from app.services.gatekeeper import Gatekeeper
 from app.services.hub import Streams
 from app.services.jobs import Jobs
 from app.services.permissions import Permissions
+from app.services.refresh import Refresher
 from app.services.results import Results
 
 
@@ -21,8 +23,10 @@ class Rooms:
     """The services, and the few numbers that routes need."""
 
     jobs: Jobs
+    refresher: Refresher
     results: Results
     permissions: Permissions
+    agreements: Agreements
     assets: Assets
     streams: Streams
     history: History

@@ -20,9 +20,9 @@ class Right(StrEnum):
     """What a role may allow."""
 
     READ = "read"  # jobs, history, results, streams, assets, operations
-    CREATE = "create"  # jobs, and the tables they are made of
+    CREATE = "create"  # jobs, and the tables they are made of; and ask what a job would need
     STEER = "steer"  # submit, cancel and kill a job
-    DECIDE = "decide"  # see and answer access requests
+    DECIDE = "decide"  # see and answer access requests, make and end agreements
 
 
 class Reach(StrEnum):

@@ -17,6 +17,8 @@ class Verb(StrEnum):
     ACCEPT = "accept"
     DENY = "deny"
     UPLOAD = "upload"
+    AGREE = "agree"
+    END_AGREEMENT = "end_agreement"
 
 
 class NewAction(msgspec.Struct, frozen=True, kw_only=True):

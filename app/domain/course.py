@@ -10,6 +10,7 @@ from app.domain.codes import JobCode
 from app.domain.events import Kind, NewEvent, Source, Told
 from app.domain.jobs import Ending, Job, Result
 from app.domain.messages import STARTING, is_metrics
+from app.domain.metrics import with_metrics
 from app.domain.phases import OF_MARKET_STATUS, Phase, is_requeued, may_move
 from app.domain.reports import EndLine, JobReport, MessageLine, StatusLine, StreamLine, first_told
 from app.domain.statuses import JobStatus
@@ -196,7 +197,7 @@ def _message(job: Job, line: MessageLine) -> Told:
     if job.is_over:
         return Told(job=job, events=(event,))
     if is_metrics(line.text):
-        job = replace(job, model_status=msgspec.Raw(line.text))
+        job = replace(job, model_status=with_metrics(job.model_status, line.text))
     if line.text == STARTING:
         return _forward(job, Phase.STARTING, event=event, when=line.when)
     return Told(job=job, events=(event,))

@@ -7,10 +7,11 @@ GatewayError
 ├── NotAdmitted          no key, or none that is valid
 │   └── TooManyAttempts  … too often
 ├── NotFromThere         the request comes by a host name or from a web page that is not let in
-├── NotYours             another team's to do, another person's, or another role's
+├── NotYours             another team's to do or to see, another person's, or another role's
 ├── Invalid              a field is wrong; names it and what is allowed
 ├── NotOffered           this Router or Access Point cannot do it
 ├── TooLarge             more bytes than are taken
+├── RangeOutside         fewer bytes than were asked for
 ├── Upstream             the Router or an Access Point …
 │   ├── Unreachable      … surely has not received what we sent
 │   ├── Unanswered       … may have received it: the outcome is unknown
@@ -55,6 +56,12 @@ class RequestNotKnown(NotKnown):
     """No such access request."""
 
     code = "access-request-not-found"
+
+
+class AgreementNotKnown(NotKnown):
+    """No such agreement."""
+
+    code = "agreement-not-found"
 
 
 class ResultNotKnown(NotKnown):
@@ -153,6 +160,12 @@ class NotYourJob(NotYours):
     code = "not-your-job"
 
 
+class StreamNotShared(NotYours):
+    """The job's team does not share its status stream. Facts: `owner_team`."""
+
+    code = "stream-not-shared"
+
+
 class RouterTokenRefused(NotYours):
     """The caller's own Router token is not accepted, or belongs to another team."""
 
@@ -163,6 +176,18 @@ class Invalid(GatewayError):
     """A field is wrong. Facts: `field` (dotted path in the body) and, for a closed set, `allowed`."""
 
     code = "invalid"
+
+
+class RegexUnsupported(Invalid):
+    """The pattern is none of RE2's."""
+
+    code = "regex-unsupported"
+
+
+class RegexTooCostly(Invalid):
+    """Looking for the pattern in so many names takes too long."""
+
+    code = "regex-too-costly"
 
 
 class NotOffered(GatewayError):
@@ -181,6 +206,12 @@ class TooLarge(GatewayError):
     """More bytes than are taken."""
 
     code = "too-large"
+
+
+class RangeOutside(GatewayError):
+    """None of the bytes asked for are there. Facts: `content_range`, which says how many there are."""
+
+    code = "range-not-satisfiable"
 
 
 class Upstream(GatewayError):

@@ -70,7 +70,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A single operation, its input, and where it stands.
 
     `market_status` is the Router's own word. `router` and `stream` say how far each source has been heard; `streamed`
-    is whether a status stream exists that this gateway may read, `stream_ended` whether its end marker came.
+    is whether a status stream exists that this gateway may read, `stream_ended` whether its end marker came; `stream_to`
+    names the other teams that may read it. `model_status` is a `ModelStatus`, null before any metrics.
     `created_by` is who asked this gateway for it; None: created past it.
     """
 
@@ -89,6 +90,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     phase: Phase
     market_status: str
     created_by: str | None = None
+    stream_to: tuple[str, ...] = ()
     code: int = JobCode.NOT_KNOWN_YET
     waiting_on: tuple[Permission, ...] = ()
     queue: tuple[Place, ...] = ()
@@ -124,3 +126,4 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     preprocessor: tuple[dict[str, object], ...] | None
     params: dict[str, object]
     labels: dict[str, str]
+    stream_to: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from enum import Enum, auto
 from typing import Protocol
 from uuid import UUID
 
@@ -12,7 +13,16 @@ from app.domain.actions import Action, NewAction
 from app.domain.events import Event, Told
 from app.domain.jobs import Job, Mark, NewJob
 from app.domain.keys import Key
-from app.domain.network import AccessRequest, Asset, Operation, Uploaded
+from app.domain.network import (
+    AccessRequest,
+    Agreement,
+    Asset,
+    NewAgreement,
+    Operation,
+    Preflight,
+    Uploaded,
+    Usage,
+)
 from app.domain.phases import Phase
 from app.domain.reports import Change, JobReport, Me, StreamAddress, StreamLine
 from app.domain.statuses import JobStatus
@@ -56,21 +66,62 @@ class Router(Protocol):
 
     async def asset(self, asset_id: UUID) -> Asset: ...
 
-    async def register_table(self, name: str) -> Asset: ...
+    async def register_table(self, name: str | None, *, temporary: bool) -> Asset:
+        """Announce a table whose bytes will follow. The Router names a temporary one that has no name."""
 
-    async def access_requests(self, *, state: str | None, job_id: UUID | None) -> Sequence[AccessRequest]: ...
+    async def usage(self, *, algorithm: str | None, datasets: Sequence[str]) -> Usage: ...
+
+    async def preflight(self, new: NewJob) -> Preflight:
+        """What a create and submit would need; nothing is changed."""
+
+    async def access_requests(
+        self, *, state: str | None, job_id: UUID | None, asset_id: UUID | None, team: str | None
+    ) -> Sequence[AccessRequest]: ...
 
     async def accept(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest: ...
 
     async def deny(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest: ...
 
+    async def agreements(
+        self, *, state: str | None, asset_id: UUID | None, to_team: str | None
+    ) -> Sequence[Agreement]: ...
+
+    async def agree(self, new: NewAgreement) -> Agreement: ...
+
+    async def end_agreement(self, agreement_id: UUID) -> Agreement: ...
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which bytes of an asset: the form, the rows of a table (None: from the first, to the last), and `conditions`:
+    a range and what the caller has already, each under its name in HTTP and as the caller wrote it.
+    """
+
+    media_type: str
+    offset: int | None = None
+    limit: int | None = None
+    conditions: Mapping[str, str] = {}
+
+
+class Extent(Enum):
+    """How much of what was wanted there is in an answer."""
+
+    WHOLE = auto()
+    PART = auto()
+    UNCHANGED = auto()  # nothing: the caller has it already
+
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes on their way through: read once, in pieces. `length` is None when the sender does not say."""
+    """Bytes on their way through: read once, in pieces. `length` is None when the sender does not say.
+
+    `said` is what the sender says of them, under the names of HTTP; `next_offset` the row after the last, if there is one.
+    """
 
     media_type: str
     length: int | None
     pieces: AsyncIterator[bytes]
+    extent: Extent = Extent.WHOLE
+    said: Mapping[str, str] = {}
+    next_offset: int | None = None
 
 
 class AccessPoints(Protocol):
@@ -81,27 +132,46 @@ class AccessPoints(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[StreamLine | None]]:
         """The job's status stream from a mark on; None is a sign of life. Ends by itself only after an EndLine."""
 
-    def content(self, asset: Asset, *, media_type: str) -> AbstractAsyncContextManager[Content]:
-        """The bytes of an asset of our team. Raises NotAcceptable when the asset has no such form."""
+    def content(self, asset: Asset, wanted: Wanted) -> AbstractAsyncContextManager[Content]:
+        """The bytes of an asset of our team.
+
+        Raises NotAcceptable when the asset has no such form, RangeOutside when it is shorter than that.
+        """
 
     async def upload(self, asset: Asset, *, media_type: str, pieces: AsyncIterator[bytes]) -> Uploaded:
         """Bring the bytes of a registered asset to the Access Point that keeps it."""
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs; None does not narrow. `phases` is a union."""
+    """Which jobs; None does not narrow. `phases` is a union.
+
+    `name_regex` is an RE2 pattern that is found anywhere in the name. Each of `labels` must be there, with its value
+    unless that is None. `created_after` includes the moment itself, `created_before` does not.
+    """
 
     name: str | None = None
+    name_regex: str | None = None
     id: UUID | None = None
     phases: frozenset[Phase] | None = None
     operation: str | None = None
     owner: str | None = None
+    labels: tuple[tuple[str, str | None], ...] = ()
+    created_after: datetime | None = None
+    created_before: datetime | None = None
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs, newest first. `next` is None on the last page; `as_of` is the log position the page was read at."""
 
     jobs: tuple[Job, ...]
+    next: str | None
+    as_of: int
+
+
+class StatusPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest JobStatus of each job, newest job first; otherwise as a page of jobs."""
+
+    statuses: tuple[JobStatus, ...]
     next: str | None
     as_of: int
 
@@ -128,7 +198,10 @@ class History(Protocol):
         """The jobs that are not over."""
 
     async def page(self, wanted: JobFilter, *, limit: int, cursor: str | None) -> Page:
-        """Raises Invalid for a cursor that this query did not give."""
+        """Raises Invalid for a cursor that this query did not give, RegexUnsupported for what RE2 does not know."""
+
+    async def latest_statuses(self, job_id: UUID | None, *, limit: int, cursor: str | None) -> StatusPage:
+        """Of each job that has a JobStatus, or of this one. Raises Invalid for another query's cursor."""
 
     async def events(self, job_id: UUID | None, *, after: int, limit: int, late_too: bool = False) -> Sequence[Event]:
         """Events in order after a position: of one job, or of all with None."""

@@ -48,11 +48,16 @@ class JobReport(msgspec.Struct, frozen=True, kw_only=True):
     result: Made | None
     stream: StreamAddress | None
     client_ref: str | None = None
+    stream_to: tuple[str, ...] = ()
 
     @property
     def mark(self) -> Mark:
         """Which change of the Router's this is."""
         return Mark(epoch=self.epoch, sequence=self.sequence)
+
+    def is_streamed_to(self, team: str) -> bool:
+        """Whether this team may read the job's status stream."""
+        return team == self.owner.team or team in self.stream_to
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +125,7 @@ def first_told(report: JobReport, *, streamed: bool) -> Job:
         preprocessor=report.preprocessor,
         params=report.params,
         labels=report.labels,
+        stream_to=report.stream_to,
         owner=report.owner,
         created=report.created,
         submitted=None,

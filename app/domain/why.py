@@ -9,7 +9,7 @@ from app.domain.jobs import Job, Permission, Place
 from app.domain.phases import Phase
 
 
-class Reason(StrEnum):
+class WhyKind(StrEnum):
     """The kinds of answer."""
 
     NOT_SUBMITTED = "not_submitted"
@@ -23,7 +23,7 @@ class Reason(StrEnum):
 class Why(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The answer; which fields are there depends on `kind`."""
 
-    kind: Reason
+    kind: WhyKind
     waiting_on: tuple[Permission, ...] = ()
     places: tuple[Place, ...] = ()
     reason: str | None = None
@@ -37,16 +37,16 @@ _DECIDED = frozenset({Phase.STOPPING, Phase.CANCELLED, Phase.KILLED, Phase.DENIE
 def why(job: Job) -> Why | None:
     """None: the job runs, or ran to its end."""
     if job.phase is Phase.CREATED:
-        return Why(kind=Reason.NOT_SUBMITTED)
+        return Why(kind=WhyKind.NOT_SUBMITTED)
     if job.phase is Phase.WAITING_ON_PERMISSION:
-        return Why(kind=Reason.PERMISSION, waiting_on=job.waiting_on)
+        return Why(kind=WhyKind.PERMISSION, waiting_on=job.waiting_on)
     if job.phase is Phase.WAITING_ON_QUEUE:
-        return Why(kind=Reason.QUEUE, places=job.queue)
+        return Why(kind=WhyKind.QUEUE, places=job.queue)
     if job.phase in _DECIDED:
-        return Why(kind=Reason.DECISION, reason=job.reason)
+        return Why(kind=WhyKind.DECISION, reason=job.reason)
     if job.phase is Phase.ERROR:
-        return Why(kind=Reason.ERROR, error=job.error, error_code=job.error_code)
-    return Why(kind=Reason.LOST) if job.phase is Phase.LOST else None
+        return Why(kind=WhyKind.ERROR, error=job.error, error_code=job.error_code)
+    return Why(kind=WhyKind.LOST) if job.phase is Phase.LOST else None
 
 
 def message(job: Job) -> str:

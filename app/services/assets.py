@@ -32,10 +32,12 @@ class Assets:
         """One asset. Raises AssetNotKnown."""
         return await self._router.asset(asset_id)
 
-    async def upload(self, name: str, *, by: Caller, media_type: str, pieces: AsyncIterator[bytes]) -> Asset:
-        """Make a table asset of our team; its bytes go straight to our Access Point."""
+    async def upload(
+        self, name: str | None, *, temporary: bool, by: Caller, media_type: str, pieces: AsyncIterator[bytes]
+    ) -> Asset:
+        """Make a table asset of our team; its bytes go straight to our Access Point. A temporary one may have no name."""
         async with self._record.of(Verb.UPLOAD, by) as entry:
-            asset = await self._router.acting_as(by.router_token).register_table(name)
+            asset = await self._router.acting_as(by.router_token).register_table(name, temporary=temporary)
             entry.asset_id = asset.id
             uploaded = await self._access_points.upload(asset, media_type=media_type, pieces=pieces)
         return replace(asset, columns=uploaded.columns, records=uploaded.records)

@@ -10,10 +10,10 @@ from app.domain.actions import Verb
 from app.domain.errors import Ambiguous, GatewayError, JobFinished, JobNotKnown, StoreAway, Unanswered, Upstream
 from app.domain.jobs import Job, NewJob
 from app.domain.phases import Phase
-from app.domain.ports import History, JobFilter, Page, Router
+from app.domain.ports import History, JobFilter, Page, Router, StatusPage
 from app.domain.reports import JobReport
 from app.services.contact import Contact
-from app.services.hub import Hub
+from app.services.hub import Hub, Visit
 from app.services.observe import Observer
 from app.services.record import Record
 
@@ -103,6 +103,24 @@ class Jobs:
         job = await self._history.job(job_id)
         return job or await self._observer.hear_router(await self._router.job(job_id))
 
+    async def wait(self, job_id: UUID, *, within_s: float, wait_for_permission: bool, visit: Visit) -> tuple[Job, bool]:
+        """The job once it is over, or at once when it lacks permission and that is not waited for; False: not yet.
+
+        It ends early, as it stands, when the hub closes or the visit does.
+        """
+        job = await self.job(job_id)
+        last = asyncio.get_running_loop().time() + within_s
+        with self._hub.listen(job.id, visit.bell) as bell:
+            while True:
+                bell.quieten()
+                job = await self._observer.known(job.id)
+                if job.is_over or (job.phase is Phase.WAITING_ON_PERMISSION and not wait_for_permission):
+                    return job, True
+                left_s = last - asyncio.get_running_loop().time()
+                if self._hub.closing or visit.over or left_s <= 0:
+                    return job, False
+                await bell.rings(within_s=left_s)
+
     async def find(self, wanted: JobFilter) -> Job:
         """The one job that fits. Raises JobNotKnown for none, Ambiguous with the ids for several."""
         page = await self._history.page(wanted, limit=_NAMED_AT_MOST, cursor=None)
@@ -116,6 +134,12 @@ class Jobs:
     async def page(self, wanted: JobFilter, *, limit: int, cursor: str | None) -> Page:
         """Jobs, newest first."""
         return await self._history.page(wanted, limit=limit, cursor=cursor)
+
+    async def latest_statuses(self, job_id: UUID | None, *, limit: int, cursor: str | None) -> StatusPage:
+        """The latest JobStatus of each job, newest job first, or that of one."""
+        if job_id is not None:
+            await self.job(job_id)
+        return await self._history.latest_statuses(job_id, limit=limit, cursor=cursor)
 
     async def _created(self, new: NewJob, client_ref: str, *, router: Router) -> JobReport:
         try:

@@ -27,12 +27,13 @@ class Observer:
 
     async def hear_router(self, report: JobReport, *, position: Mark | None = None) -> Job:
         """Apply the Router's word; `position` says how far its changes have been heard with it."""
-        ours = report.owner.team == (await self._contact.me()).team
+        team = (await self._contact.me()).team
         async with self._turn(report.id):
             job = await self._history.job(report.id)
             if job is None:
-                created_by = await self._creator(report) if ours else None
-                return await self._keep(course.first_heard(report, streamed=ours, created_by=created_by), position)
+                created_by = await self._creator(report) if report.owner.team == team else None
+                streamed = report.is_streamed_to(team)
+                return await self._keep(course.first_heard(report, streamed=streamed, created_by=created_by), position)
             told = course.hear_router(job, report)
             if told is not None:
                 return await self._keep(told, position)

@@ -1,12 +1,12 @@
 """What a job left behind."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
 from app.domain.errors import JobNotFinished, ResultNotKnown
 from app.domain.jobs import Result
-from app.domain.ports import AccessPoints, Content, Router
+from app.domain.ports import AccessPoints, Content, Router, Wanted
 from app.services.jobs import Jobs
 
 _AS_STORED = {"table": "application/vnd.apache.parquet", "model": "application/octet-stream"}
@@ -33,19 +33,20 @@ class Results:
         raise ResultNotKnown(f"The job ended without a result: {job.phase}.", phase=job.phase)
 
     @asynccontextmanager
-    async def table(self, job_id: UUID, *, media_type: str) -> AsyncIterator[Content]:
-        """The table a job made, in the form asked for. Raises ResultNotKnown when it made none."""
+    async def table(self, job_id: UUID, wanted: Wanted) -> AsyncIterator[Content]:
+        """The table a job made, in the form and with the rows asked for. Raises ResultNotKnown when it made none."""
         asset = await self._router.asset(await self._asset_id(job_id))
         if asset.kind != "table":
             raise ResultNotKnown(f"The job made a {asset.kind}, not a table; fetch /result/asset.", kind=asset.kind)
-        async with self._access_points.content(asset, media_type=media_type) as content:
+        async with self._access_points.content(asset, wanted) as content:
             yield content
 
     @asynccontextmanager
-    async def asset(self, job_id: UUID) -> AsyncIterator[Content]:
-        """The bytes of the asset a job made, as they are stored."""
+    async def asset(self, job_id: UUID, *, conditions: Mapping[str, str]) -> AsyncIterator[Content]:
+        """The bytes of the asset a job made, as they are stored; all, or what the conditions leave of them."""
         asset = await self._router.asset(await self._asset_id(job_id))
-        async with self._access_points.content(asset, media_type=_AS_STORED[asset.kind]) as content:
+        wanted = Wanted(media_type=_AS_STORED[asset.kind], conditions=conditions)
+        async with self._access_points.content(asset, wanted) as content:
             yield content
 
     async def _asset_id(self, job_id: UUID) -> UUID:

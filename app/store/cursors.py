@@ -22,24 +22,24 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     query: int
 
 
-def cursor_after(created_us: int, key: int, *, wanted: JobFilter) -> str:
-    """The cursor that continues below this row."""
-    place = Place(created_us, key, _digest(wanted))
+def cursor_after(created_us: int, key: int, *, wanted: JobFilter, of: str) -> str:
+    """The cursor that continues a list `of` something below this row."""
+    place = Place(created_us, key, _digest(wanted, of))
     return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
 
 
-def place_of(cursor: str, *, wanted: JobFilter) -> Place:
-    """Raises Invalid when the cursor was not given by a query with the same filters."""
+def place_of(cursor: str, *, wanted: JobFilter, of: str) -> Place:
+    """Raises Invalid when the cursor was not given by a list of the same with the same filters."""
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         place = msgspec.json.decode(raw, type=Place)
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise Invalid("This is no cursor of this list; take next_cursor of a page.", field="cursor") from error
-    if place.query != _digest(wanted):
+    if place.query != _digest(wanted, of):
         raise Invalid("This cursor belongs to a list with other filters; start without it.", field="cursor")
     return place
 
 
-def _digest(wanted: JobFilter) -> int:
-    phases = sorted(wanted.phases) if wanted.phases is not None else None
-    return zlib.crc32(msgspec.json.encode([wanted.name, wanted.id, phases, wanted.operation, wanted.owner]))
+def _digest(wanted: JobFilter, of: str) -> int:
+    # Sets are sorted: equal filters must give equal bytes.
+    return zlib.crc32(msgspec.json.encode([of, wanted], order="sorted"))

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.domain.errors import StoreAway
+from app.store import regexes
 
 _MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
 _BUSY_MS = 5_000
@@ -56,6 +57,7 @@ def migrations(url: str) -> Config:
 
 
 def _prepare(connection: Any, _record: object) -> None:
+    connection.create_function(*regexes.AS_FUNCTION, deterministic=True)
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
     cursor.execute("PRAGMA journal_mode = WAL")

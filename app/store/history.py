@@ -8,30 +8,46 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.domain.errors import RegexTooCostly, StoreAway
 from app.domain.events import Event, Kind, Source, Told
 from app.domain.jobs import Job, Mark
 from app.domain.phases import BUCKETS, Bucket
-from app.domain.ports import JobFilter, Page
+from app.domain.ports import JobFilter, Page, StatusPage
 from app.domain.statuses import JobStatus
 from app.store.cursors import cursor_after, place_of
 from app.store.log import Tell, Writer
+from app.store.regexes import compiled, deadline, is_past
 from app.store.short import fetch
-from app.store.tables import EVENTS, JOBS, KINDS, PHASES, POSITIONS, SOURCES, event_of, job_of
+from app.store.tables import EVENTS, JOBS, KINDS, LABELS, PHASES, POSITIONS, SOURCES, event_of, job_of, to_us
 
+_HEAD = select(func.coalesce(func.max(EVENTS.c.id), 0)).scalar_subquery()
+_LATEST_STATUS = (
+    select(EVENTS.c.data)
+    .where(EVENTS.c.job_key == JOBS.c.key, EVENTS.c.kind == KINDS[Kind.STATUS], EVENTS.c.late.is_(False))
+    .order_by(EVENTS.c.id.desc())
+    .limit(1)
+    .correlate(JOBS)
+    .scalar_subquery()
+)
 _FINAL = [PHASES[phase] for phase in BUCKETS[Bucket.HISTORY]]
 
 
 @asynccontextmanager
-async def open_history(engine: AsyncEngine, *, tell: Tell, now: Callable[[], datetime]) -> AsyncIterator["SqlHistory"]:
-    """The history in this database; what was handed in before the end is written before it closes."""
+async def open_history(
+    engine: AsyncEngine, *, tell: Tell, now: Callable[[], datetime], look_within_s: float = 2.0
+) -> AsyncIterator["SqlHistory"]:
+    """The history in this database; what was handed in before the end is written before it closes.
+
+    `look_within_s`: how long one query may look for a pattern in names.
+    """
     async with engine.connect() as connection, asyncio.TaskGroup() as tasks:
         writer = Writer(connection, tell=tell, now=now)
         tasks.create_task(writer.run(), name="event log writer")
         try:
-            yield SqlHistory(engine, writer=writer)
+            yield SqlHistory(engine, writer=writer, look_within_s=look_within_s)
         finally:
             await writer.close()
 
@@ -39,8 +55,9 @@ async def open_history(engine: AsyncEngine, *, tell: Tell, now: Callable[[], dat
 class SqlHistory:
     """Fulfils the port History on one database."""
 
-    def __init__(self, engine: AsyncEngine, *, writer: Writer) -> None:
+    def __init__(self, engine: AsyncEngine, *, writer: Writer, look_within_s: float) -> None:
         self._engine = engine
+        self._look_within_s = look_within_s
         self._writer = writer
 
     async def keep(self, told: Told, *, position: Mark | None = None) -> None:
@@ -68,17 +85,42 @@ class SqlHistory:
         return [UUID(row[0]) for row in rows]
 
     async def page(self, wanted: JobFilter, *, limit: int, cursor: str | None) -> Page:
-        """Jobs, newest first. Raises Invalid for a cursor that this query did not give."""
-        as_of = await self.head()
-        query = _narrowed(wanted)
+        """Jobs, newest first. Raises Invalid for another query's cursor, RegexUnsupported for what RE2 does not know."""
+        rows, more, as_of = await self._page(JOBS.c.state, wanted, of="jobs", limit=limit, cursor=cursor)
+        return Page(jobs=tuple(job_of(row.value) for row in rows), next=more, as_of=as_of)
+
+    async def latest_statuses(self, job_id: UUID | None, *, limit: int, cursor: str | None) -> StatusPage:
+        """Of each job that has a JobStatus, or of this one. Raises Invalid for another query's cursor."""
+        wanted = JobFilter(id=job_id)
+        rows, more, as_of = await self._page(_LATEST_STATUS, wanted, of="statuses", limit=limit, cursor=cursor)
+        statuses = tuple(msgspec.json.decode(row.value, type=JobStatus) for row in rows)
+        return StatusPage(statuses=statuses, next=more, as_of=as_of)
+
+    async def _page(
+        self, value: ColumnElement[Any], wanted: JobFilter, *, of: str, limit: int, cursor: str | None
+    ) -> tuple[Sequence[Row[Any]], str | None, int]:
+        """Something of each job, newest first, where there is such a thing; the next cursor, and the log's position."""
+        before = await self.head()
+        until = deadline(self._look_within_s)
+        columns = select(value.label("value"), JOBS.c.created_us, JOBS.c.key, _HEAD.label("as_of"))
+        query = _narrowed(wanted, columns, until=until)
         if cursor is not None:
-            place = place_of(cursor, wanted=wanted)
+            place = place_of(cursor, wanted=wanted, of=of)
             query = query.where(tuple_(JOBS.c.created_us, JOBS.c.key) < (place.created_us, place.key))
-        query = query.order_by(JOBS.c.created_us.desc(), JOBS.c.key.desc()).limit(limit + 1)
-        rows = await self._read(query)
+        query = query.where(value.is_not(None)).order_by(JOBS.c.created_us.desc(), JOBS.c.key.desc()).limit(limit + 1)
+        try:
+            rows = await self._read(query)
+        except StoreAway as away:
+            if wanted.name_regex is None or not is_past(until):
+                raise
+            raise RegexTooCostly(
+                "Looking for this pattern took too long; narrow the list by other filters, or write a simpler one.",
+                field="name_regex",
+            ) from away
         shown = rows[:limit]
-        more = cursor_after(shown[-1].created_us, shown[-1].key, wanted=wanted) if len(rows) > limit else None
-        return Page(jobs=tuple(job_of(row.state) for row in shown), next=more, as_of=as_of)
+        more = cursor_after(shown[-1].created_us, shown[-1].key, wanted=wanted, of=of) if len(rows) > limit else None
+        # In one statement with the jobs, so that the feed goes on exactly where they are.
+        return shown, more, rows[0].as_of if rows else before
 
     async def events(self, job_id: UUID | None, *, after: int, limit: int, late_too: bool = False) -> Sequence[Event]:
         """Events in order after a position: of one job, or of all with None."""
@@ -117,14 +159,13 @@ class SqlHistory:
 
     async def head(self) -> int:
         """The number of the newest event; 0 when there is none."""
-        return int((await self._read(select(func.coalesce(func.max(EVENTS.c.id), 0))))[0][0])
+        return int((await self._read(select(_HEAD)))[0][0])
 
     async def _read(self, query: Select[Any]) -> Sequence[Row[Any]]:
         return await fetch(self._engine, query)
 
 
-def _narrowed(wanted: JobFilter) -> Select[Any]:
-    query = select(JOBS.c.state, JOBS.c.created_us, JOBS.c.key)
+def _narrowed(wanted: JobFilter, query: Select[Any], *, until: float) -> Select[Any]:
     if wanted.name is not None:
         query = query.where(JOBS.c.job_name == wanted.name)
     if wanted.id is not None:
@@ -135,4 +176,14 @@ def _narrowed(wanted: JobFilter) -> Select[Any]:
         query = query.where(JOBS.c.operation == wanted.operation)
     if wanted.owner is not None:
         query = query.where(JOBS.c.owner == wanted.owner)
+    if wanted.created_after is not None:
+        query = query.where(JOBS.c.created_us >= to_us(wanted.created_after))
+    if wanted.created_before is not None:
+        query = query.where(JOBS.c.created_us < to_us(wanted.created_before))
+    for name, text in wanted.labels:
+        labelled = select(LABELS.c.job_key).where(LABELS.c.name == name)
+        query = query.where(JOBS.c.key.in_(labelled if text is None else labelled.where(LABELS.c.value == text)))
+    if wanted.name_regex is not None:
+        compiled(wanted.name_regex)  # what is wrong with it is told here, not by the database
+        query = query.where(func.re2(wanted.name_regex, JOBS.c.job_name, until))
     return query

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.domain.errors import StoreAway
 from app.domain.events import Event, Source, Told
 from app.domain.jobs import Job, Mark
-from app.store.tables import EVENTS, JOBS, POSITIONS, SOURCES, event_values, job_values
+from app.store.tables import EVENTS, JOBS, LABELS, POSITIONS, SOURCES, event_values, job_values
 
 Tell = Callable[[Sequence[Event]], None]
 
@@ -128,8 +128,16 @@ class Writer:
 
     async def _keep_job(self, job: Job) -> int:
         values = job_values(job)
-        statement = upsert(JOBS).values(values).on_conflict_do_update(index_elements=["job_id"], set_=values)
-        return int((await self._connection.execute(statement.returning(JOBS.c.key))).scalar_one())
+        known = update(JOBS).where(JOBS.c.job_id == values["job_id"]).values(values).returning(JOBS.c.key)
+        key = (await self._connection.execute(known)).scalar_one_or_none()
+        return int(key) if key is not None else await self._begin_job(job, values)
+
+    async def _begin_job(self, job: Job, values: dict[str, object]) -> int:
+        key = int((await self._connection.execute(insert(JOBS).values(values).returning(JOBS.c.key))).scalar_one())
+        if job.labels:
+            labels = [{"job_key": key, "name": name, "value": value} for name, value in job.labels.items()]
+            await self._connection.execute(insert(LABELS), labels)
+        return key
 
     async def _keep_position(self, position: Mark) -> None:
         values = {"epoch": position.epoch, "sequence": position.sequence}

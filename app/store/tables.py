@@ -9,7 +9,8 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Index, Integer, Row, Text, UniqueConstraint
+from msgspec.structs import replace
+from sqlalchemy import BigInteger, Column, Index, Integer, Row, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from app.domain.access import Role
@@ -17,6 +18,7 @@ from app.domain.actions import Action, NewAction, Verb
 from app.domain.events import Event, Kind, NewEvent, Source
 from app.domain.jobs import Job
 from app.domain.keys import Key
+from app.domain.metrics import in_parties
 from app.domain.phases import Phase
 
 PHASES: dict[Phase, int] = {
@@ -43,6 +45,8 @@ VERBS: dict[Verb, int] = {
     Verb.ACCEPT: 5,
     Verb.DENY: 6,
     Verb.UPLOAD: 7,
+    Verb.AGREE: 8,
+    Verb.END_AGREEMENT: 9,
 }
 ROLES: dict[Role, int] = {Role.VIEWER: 1, Role.SUBMITTER: 2, Role.APPROVER: 3, Role.ADMIN: 4}
 _KIND_OF = {number: kind for kind, number in KINDS.items()}
@@ -83,6 +87,8 @@ class EventRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("job_key", "source", "epoch", "sequence", name="event_once"),
         Index("event_of_job", "job_key", "id"),
+        # Statuses are few amongst many messages.
+        Index("event_status", "job_key", "id", sqlite_where=text("kind = 1")),
         {"sqlite_autoincrement": True},
     )
 
@@ -96,6 +102,17 @@ class EventRow(SQLModel, table=True):
     received_us: int = Field(sa_type=BigInteger)
     late: bool
     data: str = Field(sa_type=Text)
+
+
+class LabelRow(SQLModel, table=True):
+    """A label of a job. Labels never change, so they are written with the job's row."""
+
+    __tablename__ = "job_label"
+    __table_args__ = (Index("job_label_value", "name", "value", "job_key"),)
+
+    job_key: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    name: str = Field(primary_key=True)
+    value: str
 
 
 class PositionRow(SQLModel, table=True):
@@ -157,6 +174,7 @@ class PassRow(SQLModel, table=True):
 
 JOBS = SQLModel.metadata.tables["job"]
 EVENTS = SQLModel.metadata.tables["event"]
+LABELS = SQLModel.metadata.tables["job_label"]
 POSITIONS = SQLModel.metadata.tables["position"]
 ACTIONS = SQLModel.metadata.tables["action"]
 KEYS = SQLModel.metadata.tables["api_key"]
@@ -178,7 +196,8 @@ def job_values(job: Job) -> dict[str, object]:
 
 def job_of(state: str) -> Job:
     """The value that was kept."""
-    return msgspec.json.decode(state, type=Job)
+    job = msgspec.json.decode(state, type=Job)
+    return replace(job, model_status=in_parties(job.model_status))
 
 
 def event_values(event: NewEvent, *, number: int, job_key: int, received: datetime) -> dict[str, object]:

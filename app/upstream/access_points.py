@@ -1,7 +1,7 @@
 """The Access Points over HTTP: status streams, and the bytes of assets on their way through."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
@@ -9,10 +9,10 @@ from uuid import UUID
 import httpx
 import msgspec
 
-from app.domain.errors import AssetNotKnown, Garbled, JobNotKnown, NotAcceptable, NotYours
+from app.domain.errors import AssetNotKnown, Garbled, JobNotKnown, NotAcceptable, NotYours, RangeOutside
 from app.domain.jobs import Mark
 from app.domain.network import Asset, Uploaded
-from app.domain.ports import Content
+from app.domain.ports import Content, Extent, Wanted
 from app.domain.reports import MessageLine, StreamAddress, StreamLine
 from app.upstream.calls import bounded, parsed, refuse_half_done
 from app.upstream.failures import UNREADABLE, reading, refusal, writing
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 _PEER = "The Access Point"
 _UPLOAD_TIMEOUT_S = 60.0
+_SAID = ("ETag", "Content-Range", "Accept-Ranges", "X-Records", "X-Next-Offset")
+_DIGITS = 18
+_EXTENTS = {200: Extent.WHOLE, 206: Extent.PART, 304: Extent.UNCHANGED}
 
 
 class HttpAccessPoints:
@@ -47,18 +50,26 @@ class HttpAccessPoints:
                 yield self._stream(job_id, response, last=after)
 
     @asynccontextmanager
-    async def content(self, asset: Asset, *, media_type: str) -> AsyncIterator[Content]:
+    async def content(self, asset: Asset, wanted: Wanted) -> AsyncIterator[Content]:
         address = _address(asset)
-        headers = {**_bearer(address), "Accept": media_type}
+        # A range counts the bytes as they are kept: nothing on the way may pack them.
+        plain = {"Accept": wanted.media_type, "Accept-Encoding": "identity"}
+        headers = {**wanted.conditions, **_bearer(address), **plain}
+        query = {name: str(rows) for name in ("offset", "limit") if (rows := getattr(wanted, name)) is not None}
         with reading(_PEER):
-            async with self._client.stream("GET", address.url, headers=headers) as response:
+            async with self._client.stream("GET", address.url, params=query, headers=headers) as response:
+                if response.status_code in _EXTENTS:
+                    yield _content(response)
+                    return
                 if response.status_code == httpx.codes.NOT_ACCEPTABLE:
-                    raise NotAcceptable(f"A {asset.kind} has no form {media_type}.")
-                if not response.is_success:
-                    raise refusal(
-                        response.status_code, await bounded(response, peer=_PEER), missing=AssetNotKnown, peer=_PEER
+                    raise NotAcceptable(f"A {asset.kind} has no form {wanted.media_type}.")
+                if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    raise RangeOutside(
+                        "None of these bytes are there.", content_range=_said(response).get("Content-Range")
                     )
-                yield _content(response)
+                raise refusal(
+                    response.status_code, await bounded(response, peer=_PEER), missing=AssetNotKnown, peer=_PEER
+                )
 
     async def upload(self, asset: Asset, *, media_type: str, pieces: AsyncIterator[bytes]) -> Uploaded:
         address = _address(asset)
@@ -103,12 +114,29 @@ class HttpAccessPoints:
 
 
 def _content(response: httpx.Response) -> Content:
-    length = response.headers.get("content-length")
+    said = _said(response)
     return Content(
         media_type=response.headers.get("content-type", "application/octet-stream"),
-        length=int(length) if length is not None and length.isdecimal() else None,
+        length=None if "content-encoding" in response.headers else _number(response.headers.get("content-length")),
         pieces=response.aiter_bytes(),
+        extent=_EXTENTS[response.status_code],
+        said=said,
+        next_offset=_number(said.get("X-Next-Offset")),
     )
+
+
+def _said(response: httpx.Response) -> Mapping[str, str]:
+    """What it says of the bytes; what cannot stand in an answer of ours is left out."""
+    return {
+        name: said
+        for name in _SAID
+        if (said := response.headers.get(name)) is not None and said.isprintable() and said.isascii()
+    }
+
+
+def _number(text: str | None) -> int | None:
+    is_one = text is not None and text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+    return int(text) if text is not None and is_one else None
 
 
 def _address(asset: Asset) -> StreamAddress:

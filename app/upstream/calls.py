@@ -1,6 +1,6 @@
 """Short calls: one request, one answer of bounded size, parsed or translated."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import httpx
@@ -31,7 +31,7 @@ class Calls:
         path: str,
         kind: type[T],
         *,
-        query: Mapping[str, str | None] | None = None,
+        query: Mapping[str, str | Sequence[str] | None] | None = None,
         missing: type[NotKnown] = NotKnown,
     ) -> T:
         """GET, parsed as `kind`."""
@@ -47,12 +47,25 @@ class Calls:
         refuse_half_done(status, peer=self._peer)
         return self._parsed(status, answer, kind, missing=missing)
 
+    async def end(self, path: str, kind: type[T], *, missing: type[NotKnown] = NotKnown) -> T:
+        """DELETE once, never again; what has ended, parsed as `kind`."""
+        with writing(self._peer):
+            status, answer = await self._ask("DELETE", path)
+        refuse_half_done(status, peer=self._peer)
+        return self._parsed(status, answer, kind, missing=missing)
+
+    async def question(self, path: str, kind: type[T], *, body: object) -> T:
+        """POST JSON that changes nothing, parsed as `kind`."""
+        with reading(self._peer):
+            status, answer = await self._ask("POST", path, content=msgspec.json.encode(body))
+        return self._parsed(status, answer, kind, missing=NotKnown)
+
     async def _ask(
         self,
         method: str,
         path: str,
         *,
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, str | Sequence[str]] | None = None,
         content: bytes | None = None,
     ) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"} if content is not None else {}

@@ -6,14 +6,26 @@ from uuid import UUID
 
 import httpx
 
-from app.domain.errors import AssetNotKnown, JobNotKnown, RequestNotKnown
+from app.domain.errors import AgreementNotKnown, AssetNotKnown, JobNotKnown, RequestNotKnown
 from app.domain.jobs import Mark, NewJob
-from app.domain.network import AccessRequest, Asset, Operation
+from app.domain.network import AccessRequest, Agreement, Asset, NewAgreement, Operation, Preflight, Usage
 from app.domain.reports import Change, JobReport, Me
 from app.upstream.calls import MAX_ANSWER_BYTES, Calls, bounded, parsed
 from app.upstream.failures import reading, refusal
 from app.upstream.lines import TooLong, lines_of
-from app.upstream.wire import AccessRequests, Assets, ChangeLine, Items, JobAnswer, Operations, create_body
+from app.upstream.wire import (
+    AccessRequests,
+    Agreements,
+    Assets,
+    ChangeLine,
+    Items,
+    JobAnswer,
+    Operations,
+    agreement_body,
+    create_body,
+    preflight_body,
+    table_body,
+)
 
 _PEER = "The Router"
 
@@ -77,11 +89,20 @@ class HttpRouter:
     async def asset(self, asset_id: UUID) -> Asset:
         return await self._calls.read(f"/v1/assets/{asset_id}", Asset, missing=AssetNotKnown)
 
-    async def register_table(self, name: str) -> Asset:
-        return await self._calls.write("/v1/assets", Asset, body={"name": name, "kind": "table"})
+    async def register_table(self, name: str | None, *, temporary: bool) -> Asset:
+        return await self._calls.write("/v1/assets", Asset, body=table_body(name, temporary=temporary))
 
-    async def access_requests(self, *, state: str | None, job_id: UUID | None) -> Sequence[AccessRequest]:
-        query = {"state": state, "job_id": str(job_id) if job_id else None}
+    async def usage(self, *, algorithm: str | None, datasets: Sequence[str]) -> Usage:
+        query = {"algorithm": algorithm, "dataset": datasets}
+        return await self._calls.read("/v1/assets/usage", Usage, query=query, missing=AssetNotKnown)
+
+    async def preflight(self, new: NewJob) -> Preflight:
+        return await self._calls.question("/v1/jobs/preflight", Preflight, body=preflight_body(new))
+
+    async def access_requests(
+        self, *, state: str | None, job_id: UUID | None, asset_id: UUID | None, team: str | None
+    ) -> Sequence[AccessRequest]:
+        query = {"state": state, "job_id": _text(job_id), "asset_id": _text(asset_id), "team": team}
         return (await self._calls.read("/v1/access-requests", AccessRequests, query=query)).items
 
     async def accept(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest:
@@ -89,6 +110,16 @@ class HttpRouter:
 
     async def deny(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest:
         return await self._decide("deny", asset_id, job_id, reason)
+
+    async def agreements(self, *, state: str | None, asset_id: UUID | None, to_team: str | None) -> Sequence[Agreement]:
+        query = {"state": state, "asset_id": _text(asset_id), "to_team": to_team}
+        return (await self._calls.read("/v1/agreements", Agreements, query=query)).items
+
+    async def agree(self, new: NewAgreement) -> Agreement:
+        return await self._calls.write("/v1/agreements", Agreement, body=agreement_body(new), missing=AssetNotKnown)
+
+    async def end_agreement(self, agreement_id: UUID) -> Agreement:
+        return await self._calls.end(f"/v1/agreements/{agreement_id}", Agreement, missing=AgreementNotKnown)
 
     async def _decide(self, verb: str, asset_id: UUID, job_id: UUID, reason: str | None) -> AccessRequest:
         path = f"/v1/access-requests/{asset_id}/{job_id}/{verb}"
@@ -100,6 +131,10 @@ async def _changes(response: httpx.Response) -> AsyncIterator[Change]:
     async for line in lines_of(response, longest=MAX_ANSWER_BYTES):
         if isinstance(line, TooLong) or line:
             yield parsed(b"" if isinstance(line, TooLong) else line, ChangeLine, peer=_PEER).value()
+
+
+def _text(value: UUID | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _because(reason: str | None) -> dict[str, object]:

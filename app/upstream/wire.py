@@ -1,10 +1,13 @@
 """How the Router and the Access Points spell what they say, where that differs from our words."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
 import msgspec
 
 from app.domain.jobs import Mark, Moment, NewJob
 from app.domain.messages import one_line
-from app.domain.network import AccessRequest, Asset, Operation
+from app.domain.network import AccessRequest, Agreement, Asset, NewAgreement, Operation
 from app.domain.reports import Change, EndLine, JobReport, MessageLine, Status, StatusLine, StreamLine
 
 
@@ -30,6 +33,12 @@ class AccessRequests(msgspec.Struct):
     """A list of access requests."""
 
     items: list[AccessRequest]
+
+
+class Agreements(msgspec.Struct):
+    """A list of agreements."""
+
+    items: list[Agreement]
 
 
 class JobAnswer(msgspec.Struct):
@@ -88,4 +97,30 @@ def stream_line(raw: bytes) -> StreamLine:
 
 def create_body(new: NewJob, *, client_ref: str) -> dict[str, object]:
     """The body of a create."""
-    return {"client_ref": client_ref, **msgspec.structs.asdict(new)}
+    return {"client_ref": client_ref, **preflight_body(new)}
+
+
+def preflight_body(new: NewJob) -> dict[str, object]:
+    """The same, for a job that is not made."""
+    return msgspec.structs.asdict(new)
+
+
+def table_body(name: str | None, *, temporary: bool) -> dict[str, object]:
+    """The body of an announcement."""
+    return said({"name": name, "kind": "table", "temporary": temporary})
+
+
+def agreement_body(new: NewAgreement) -> dict[str, object]:
+    """The body of an agreement."""
+    expiration = None if new.expiration is None else moment(new.expiration)
+    return said({**msgspec.structs.asdict(new), "expiration": expiration})
+
+
+def moment(when: datetime) -> str:
+    """A time in UTC, with microseconds and a Z."""
+    return when.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def said(fields: Mapping[str, object]) -> dict[str, object]:
+    """Only what there is to say."""
+    return {name: value for name, value in fields.items() if value is not None}

@@ -42,6 +42,15 @@ def named(db: sqlite3.Connection) -> list[dict[str, Any]]:
 
 def drop_made_by(db: sqlite3.Connection, job_id: str, *, folder: Path) -> None:
     """Forget what an unfinished job had made."""
-    for row in db.execute("SELECT file FROM assets WHERE job_id = ?", (job_id,)).fetchall():
+    _drop(db, "job_id = ?", job_id, folder=folder)
+
+
+def drop_uploaded(db: sqlite3.Connection, asset_id: str, *, folder: Path) -> None:
+    """Forget a table that was put here; one that was here from the start, or that a job made, stays."""
+    _drop(db, "id = ? AND name IS NULL AND job_id IS NULL", asset_id, folder=folder)
+
+
+def _drop(db: sqlite3.Connection, which: str, value: str, *, folder: Path) -> None:
+    for row in db.execute(f"SELECT file FROM assets WHERE {which}", (value,)).fetchall():  # noqa: S608  # our words
         (folder / row["file"]).unlink(missing_ok=True)
-    db.execute("DELETE FROM assets WHERE job_id = ?", (job_id,))
+    db.execute(f"DELETE FROM assets WHERE {which}", (value,))  # noqa: S608  # our words

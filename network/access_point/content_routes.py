@@ -1,21 +1,26 @@
 """The bytes of assets: put by their team, fetched by it, never through the Router."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from network import passes, refusals, wire
-from network.access_point import accepting, assets, formats
-from network.access_point.formats import BYTES, CSV, JSON, PARQUET, Unreadable
+from network import passes, queries, refusals, wire
+from network.access_point import accepting, assets, formats, ranges, rendering
+from network.access_point.formats import ARROW, BYTES, CSV, JSON, PARQUET, Unreadable
+from network.access_point.rendering import Window
 from network.access_point.station import Station, station_of
 from network.refusals import Refusal
 
-_OFFERED = {"table": (PARQUET, CSV, JSON), "model": (BYTES,)}
+_TABLE_FORMS = (PARQUET, CSV, JSON, ARROW)
+_ROWS = {"offset", "limit"}
+_MOST_ROWS = 1_000_000
+_LARGEST = 2**63 - 1
 _ACKNOWLEDGED_WITHIN_S = 5.0
 
 
@@ -34,19 +39,16 @@ async def put(request: Request) -> Response:
 
 
 async def get(request: Request) -> Response:
-    """An asset's bytes, in the form that is asked for."""
+    """An asset's bytes, in the form that is asked for: as they are stored, or some of a table's rows."""
     station = station_of(request)
     asset = assets.held(station.ledger.db, _admitted_asset(request, station))
     if asset is None:
         raise refusals.not_found("asset")
-    chosen = accepting.choose(request.headers.get("accept", "*/*"), _OFFERED[asset["kind"]])
-    if chosen is None:
-        offered = ", ".join(_OFFERED[asset["kind"]])
-        raise Refusal(406, "not-acceptable", f"This asset can be had as {offered}.")
-    path = station.assets / asset["file"]
-    if chosen in {PARQUET, BYTES}:
-        return FileResponse(path, media_type=chosen)
-    return Response(await asyncio.to_thread(formats.rendered, path, media_type=chosen), media_type=chosen)
+    try:
+        answer = _model if asset["kind"] == "model" else _table
+        return await asyncio.to_thread(answer, request, station.assets / asset["file"])
+    except FileNotFoundError as exc:
+        raise refusals.not_found("asset") from exc
 
 
 ROUTES = [
@@ -60,6 +62,47 @@ def _admitted_asset(request: Request, station: Station) -> str:
     if not passes.admits(station.settings.pass_key, wire.bearer(request), purpose="content", subject=asset_id):
         raise refusals.unauthorized()
     return asset_id
+
+
+def _model(request: Request, path: Path) -> Response:
+    if request.query_params.keys() & _ROWS:
+        raise refusals.invalid("offset", "A model has no rows; offset and limit are for tables.")
+    return ranges.stored(request, path, media_type=_chosen(request, (BYTES,)), headers={})
+
+
+def _table(request: Request, path: Path) -> Response:
+    file = rendering.opened(path)
+    chosen = _chosen(request, [form for form in _TABLE_FORMS if rendering.can_be(file, form)])
+    window = _window(request, records=file.metadata.num_rows)
+    if chosen == PARQUET and not request.query_params.keys() & _ROWS:
+        file.close()
+        return ranges.stored(request, path, media_type=chosen, headers=_told(window))
+    content = rendering.rendered(file, window, media_type=chosen)
+    return StreamingResponse(content, headers=_told(window), media_type=chosen)
+
+
+def _chosen(request: Request, offered: Sequence[str]) -> str:
+    chosen = accepting.choose(request.headers.get("accept", "*/*"), offered)
+    if chosen is None:
+        raise Refusal(406, "not-acceptable", f"This asset can be had as {', '.join(offered)}.")
+    return chosen
+
+
+def _window(request: Request, *, records: int) -> Window:
+    limit = None
+    if request.query_params.get("limit"):
+        limit = queries.whole_number(request, "limit", default=0, most=_MOST_ROWS)
+        if limit == 0:
+            raise refusals.invalid("limit", f"limit must be a whole number from 1 to {_MOST_ROWS}.")
+    offset = queries.whole_number(request, "offset", default=0, most=_LARGEST)
+    return Window(records=records, offset=offset, limit=limit)
+
+
+def _told(window: Window) -> dict[str, str]:
+    headers = {"Vary": "Accept", "X-Records": str(window.records)}
+    if window.next_offset is not None:
+        headers["X-Next-Offset"] = str(window.next_offset)
+    return headers
 
 
 def _refuse_replacing(held: dict[str, Any] | None, *, team: str) -> None:

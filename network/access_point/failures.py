@@ -23,10 +23,10 @@ def restarted(team: str) -> Failure:
     return Failure(error=f"the Access Point of {team} was restarted while the job ran", error_code=RESTARTED)
 
 
-def not_accepted(team: str, asset_id: str) -> Failure:
-    """Asked to compute on something for which no acceptance is on record."""
+def not_accepted(team: str, asset_id: str, *, why: str | None) -> Failure:
+    """Asked to compute on something for which no acceptance is on record; `why` where an agreement was to be one."""
     text = f"the Access Point of {team} has no acceptance on record for asset {asset_id} and exactly this job"
-    return Failure(error=text, error_code=NOT_ACCEPTED)
+    return Failure(error=text if why is None else f"{text}: {why}", error_code=NOT_ACCEPTED)
 
 
 def not_held(team: str, asset_id: str) -> Failure:

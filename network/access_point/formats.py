@@ -1,16 +1,14 @@
-"""Tables as bytes: what is put is read here, what is fetched is written here."""
+"""Tables as they are put: read, checked and kept."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
 CSV, JSON, PARQUET, BYTES = "text/csv", "application/json", "application/vnd.apache.parquet", "application/octet-stream"
+ARROW = "application/vnd.apache.arrow.stream"
 _ROLES = {"patient_id": "identifier", "target": "target"}
 
 
@@ -44,24 +42,6 @@ def columns(table: pa.Table, roles: Mapping[str, str] | None = None) -> list[dic
         {"name": field.name, "dtype": str(field.type), "role": known.get(field.name, "feature")}
         for field in table.schema
     ]
-
-
-def rendered(source: Path, *, media_type: str) -> bytes:
-    """A stored table as CSV or JSON."""
-    table = pa.parquet.read_table(source)
-    return _csv(table) if media_type == CSV else _json(table)
-
-
-def _csv(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pa.csv.write_csv(table, sink)
-    return sink.getvalue()
-
-
-def _json(table: pa.Table) -> bytes:
-    by_column = [column.to_pylist() for column in table.columns]
-    rows: list[tuple[Any, ...]] = list(zip(*by_column, strict=True))
-    return msgspec.json.encode({"columns": table.column_names, "rows": rows}, enc_hook=str)
 
 
 def _check_columns(table: pa.Table) -> None:

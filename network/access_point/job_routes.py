@@ -11,8 +11,10 @@ from network import feeds, passes, queries, refusals, wire
 from network.access_point import streams
 from network.access_point.mail import MAX_MAIL_BYTES, Mark, Room
 from network.access_point.station import Station, station_of
+from network.access_point.streams import Shown
 
 _LONGEST_LOOK_S = 30.0
+_SHOWN: dict[str, Shown] = {passes.STREAM: streams.whole, passes.SHARED_STREAM: streams.without_result}
 
 
 class Letter(BaseModel):
@@ -43,11 +45,9 @@ class Look(BaseModel):
 async def stream(request: Request) -> Response:
     """The job's lines past `after`, then new ones, up to its end."""
     station = station_of(request)
-    reading = streams.Reading(
-        station.ledger,
-        _admitted_job(request, station),
-        after=queries.position(request, epoch=station.ledger.epoch),
-    )
+    job_id, shown = _admitted(request, station)
+    after = queries.position(request, epoch=station.ledger.epoch)
+    reading = streams.Reading(station.ledger, job_id, after=after, shown=shown)
     lines = feeds.follow(station.ledger.bell, reading.read, beat=lambda: b"\n", ended=reading.ended)
     return wire.ndjson(lines)
 
@@ -55,7 +55,8 @@ async def stream(request: Request) -> Response:
 async def status(request: Request) -> Response:
     """The latest status."""
     station = station_of(request)
-    return wire.reply({"status": streams.latest_status(station.ledger, _admitted_job(request, station))})
+    job_id, shown = _admitted(request, station)
+    return wire.reply({"status": streams.latest_status(station.ledger, job_id, shown=shown)})
 
 
 async def put_mail(request: Request) -> Response:
@@ -92,11 +93,12 @@ ROUTES = [
 ]
 
 
-def _admitted_job(request: Request, station: Station) -> str:
-    job_id = wire.path_id(request, "job")
-    if not passes.admits(station.settings.pass_key, wire.bearer(request), purpose="stream", subject=job_id):
-        raise refusals.unauthorized()
-    return job_id
+def _admitted(request: Request, station: Station) -> tuple[str, Shown]:
+    job_id, token = wire.path_id(request, "job"), wire.bearer(request)
+    for purpose, shown in _SHOWN.items():
+        if passes.admits(station.settings.pass_key, token, purpose=purpose, subject=job_id):
+            return job_id, shown
+    raise refusals.unauthorized()
 
 
 async def _await_mail(room: Room, asked: Look) -> bytes | None:

@@ -56,11 +56,6 @@ class Room:
         """What a party says it has sent so far, to all."""
         self.sent_by[team] = max(total, self.sent_by.get(team, 0))
 
-    @property
-    def communications(self) -> int:
-        """The mails of this job between Access Points, as far as is known here."""
-        return sum(self.sent_by.values())
-
 
 class MailRooms:
     """The rooms that are open now."""
@@ -73,6 +68,16 @@ class MailRooms:
         room = Room(senders=senders, worker_sha256=passes.fingerprint(worker_token))
         self._rooms[job_id] = room
         return room
+
+    def sent_by(self, team: str, *, job_id: str) -> int:
+        """The mails that the party has sent to all, as far as is known here."""
+        room = self._rooms.get(job_id)
+        return 0 if room is None else room.sent_by.get(team, 0)
+
+    def communications(self, job_id: str) -> int:
+        """The mails of a job that runs here, as far as is known here."""
+        room = self._rooms.get(job_id)
+        return 0 if room is None else sum(room.sent_by.values())
 
     def close(self, job_id: str) -> None:
         """The job's part here is over."""

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from network.access_point import assets, grants, outbox, results, tasks
+from network.access_point import agreements, assets, grants, outbox, results, tasks
 from network.access_point.runner import Runner, report_failure
 from network.access_point.station import Station
 from network.access_point.streams import COMPLETE, ERROR, Stream
@@ -21,11 +21,14 @@ class Orders:
         self._station = station
         self._launch = launch
         self._doing = {
+            "agreement": self._agreement,
+            "agreement-end": self._agreement_end,
             "grant": self._grant,
             "submit": self._submit,
             "start": self._start,
             "kill": self._kill,
             "end": self._end,
+            "drop": self._drop,
         }
 
     @property
@@ -58,8 +61,18 @@ class Orders:
         if afterwards is not None:
             afterwards()
 
+    def _agreement(self, db: sqlite3.Connection, order: dict[str, Any]) -> None:
+        agreements.record(db, order["agreement"])
+
+    def _agreement_end(self, db: sqlite3.Connection, order: dict[str, Any]) -> None:
+        agreements.end(db, order["agreement_id"])
+
     def _grant(self, db: sqlite3.Connection, order: dict[str, Any]) -> None:
-        grants.record(db, order["asset_id"], terms=order["terms"])
+        asset_id, terms, agreement_id = order["asset_id"], order["terms"], order.get("agreement_id")
+        if agreement_id is None:
+            grants.record(db, asset_id, terms=terms)
+        else:
+            grants.record_by_agreement(db, asset_id, terms=terms, agreement_id=agreement_id)
 
     def _submit(self, db: sqlite3.Connection, order: dict[str, Any]) -> None:
         db.execute("INSERT OR IGNORE INTO jobs (id, state) VALUES (?, 'waiting')", (order["job_id"],))
@@ -97,9 +110,13 @@ class Orders:
             results.drop(db, order["job_id"])
             assets.drop_made_by(db, order["job_id"], folder=self._station.assets)
         if outcome == "error":
-            facts = {name: order[name] for name in ("communications", "error", "error_code")}
-            stream.status(ERROR, **facts)
+            # The Router knows what was reported; those who are being stopped have said more than that by mail.
+            communications = max(order["communications"], self._station.rooms.communications(order["job_id"]))
+            stream.status(ERROR, communications=communications, error=order["error"], error_code=order["error_code"])
         stream.end(outcome)
+
+    def _drop(self, db: sqlite3.Connection, order: dict[str, Any]) -> None:
+        assets.drop_uploaded(db, order["asset_id"], folder=self._station.assets)
 
     def _stream(self, db: sqlite3.Connection, order: dict[str, Any]) -> Stream:
         return Stream(db, order["job_id"], epoch=self._station.ledger.epoch)

@@ -9,14 +9,19 @@ from uuid import UUID, uuid4
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet
+from pydantic import ValidationError
 
 from network.access_point import formats
 from network.access_point.assets import SUFFIXES
 from network.access_point.post import Post
 from network.access_point.tasks import Task
+from network.protocols.catalogue import OPERATIONS
+from network.protocols.numeric_columns import MIN_RECORDS
+from network.protocols.operation import Operation
 from network.protocols.party import Dataset, JobFailed
-from network.protocols.preprocessing import prepare
-from network.protocols.preprocessor import Preprocessor
+from network.protocols.preprocessing.foresight import OPEN, Guard
+from network.protocols.preprocessing.prepare import prepare
+from network.protocols.preprocessor import ColumnChoice, Preprocessor
 
 MAX_MESSAGE_BYTES = 1 << 20
 
@@ -109,7 +114,11 @@ class LocalParty:
         if dataset.asset_id not in self._prepared:
             held = self._task.held[str(dataset.asset_id)]
             table = pa.parquet.read_table(held.path)
-            self._prepared[dataset.asset_id] = prepare(table, held.roles, self._preprocessor(dataset))
+            preprocessor = self._preprocessor(dataset)
+            try:
+                self._prepared[dataset.asset_id] = prepare(table, held.roles, preprocessor, guard=self._guard())
+            except JobFailed as exc:
+                raise JobFailed(f"{self.me}: {exc}") from exc
         return self._prepared[dataset.asset_id]
 
     def _preprocessor(self, dataset: Dataset) -> Preprocessor | None:
@@ -117,7 +126,22 @@ class LocalParty:
         if given is None:
             return None
         place = 0 if len(given) == 1 else self._task.dataset.index(str(dataset.asset_id))
+        # The Router has checked this too; an owner need not take its word for it.
+        try:
+            for operation in self._operations():
+                _taken_by(operation).model_validate(given[place])
+        except ValidationError as exc:
+            raise JobFailed("the preprocessor is none that this operation takes") from exc
         return Preprocessor.model_validate(given[place])
+
+    def _guard(self) -> Guard:
+        if self.initiator == self.me:
+            return OPEN
+        hides_targets = any(operation.hides_targets for operation in self._operations())
+        return Guard(hides_targets=hides_targets, min_records=MIN_RECORDS)
+
+    def _operations(self) -> list[Operation]:
+        return [operation for operation in OPERATIONS.values() if operation.module == self._task.module]
 
     def _made_file(self, asset_id: UUID, kind: str) -> Path:
         return Path(self._task.folder) / "made" / f"{asset_id}{SUFFIXES[kind]}"
@@ -128,6 +152,12 @@ class LocalParty:
         described = {"id": str(asset_id), "name": name, "kind": kind, "columns": columns, "records": records}
         self.made.append(described | {"file": f"{asset_id}{SUFFIXES[kind]}"})
         return asset_id
+
+
+def _taken_by(operation: Operation) -> type[ColumnChoice]:
+    if operation.preprocessor is None:
+        raise JobFailed(f"{operation.name} takes no preprocessor")
+    return operation.preprocessor
 
 
 def _sync(path: Path) -> None:

@@ -137,7 +137,9 @@ class Runner:
 
     def _report(self, returncode: int) -> None:
         words = self._last_words
-        communications = words.get("communications", 0)
+        # A process that was killed, or died, tells nothing itself.
+        heard = self._station.rooms.sent_by(self._station.team, job_id=self.job_id)
+        communications = words.get("communications", heard)
         with self._station.ledger.change() as db:
             db.execute("UPDATE jobs SET state = 'ended' WHERE id = ?", (self.job_id,))
             if self._killed:

@@ -4,6 +4,7 @@ The initiator's Access Point alone holds it and merges what the parties send int
 """
 
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +16,9 @@ from network.ledger import Ledger
 IN_PROGRESS, COMPLETE, ERROR = 3, 4, 10
 _NAMES = {IN_PROGRESS: "in progress", COMPLETE: "complete", ERROR: "error"}
 _BATCH = 500
+
+
+Shown = Callable[[bytes], bytes]
 
 
 class Stream:
@@ -60,19 +64,20 @@ class Stream:
 
 
 class Reading:
-    """One reader's place in a job's stream."""
+    """One reader's place in a job's stream, and how much of each line it may see."""
 
-    def __init__(self, ledger: Ledger, job_id: str, *, after: int) -> None:
+    def __init__(self, ledger: Ledger, job_id: str, *, after: int, shown: Shown) -> None:
         self._ledger = ledger
         self._job_id = job_id
         self._after = after
+        self._shown = shown
 
     def read(self) -> list[bytes]:
         """The next lines; [] when the reader has seen them all."""
         sql = "SELECT sequence, line FROM lines WHERE job_id = ? AND sequence > ? ORDER BY sequence LIMIT ?"
         rows = self._ledger.rows(sql, self._job_id, self._after, _BATCH)
         self._after = rows[-1]["sequence"] if rows else self._after
-        return [row["line"] for row in rows]
+        return [self._shown(row["line"]) for row in rows]
 
     def ended(self) -> bool:
         """Whether the stream has its last line."""
@@ -87,8 +92,22 @@ def has_ended(db: sqlite3.Connection, job_id: str) -> bool:
     return last is not None and last["kind"] == "end"
 
 
-def latest_status(ledger: Ledger, job_id: str) -> Any:
+def whole(line: bytes) -> bytes:
+    """The line as it is: for the team that created the job."""
+    return line
+
+
+def without_result(line: bytes) -> bytes:
+    """The line without what the job came to: for the teams that its own team lets read along."""
+    told = msgspec.json.decode(line)
+    if told["kind"] != "status" or told["status"]["result"] is None:
+        return line
+    told["status"]["result"] = None
+    return msgspec.json.encode(told) + b"\n"
+
+
+def latest_status(ledger: Ledger, job_id: str, *, shown: Shown) -> Any:
     """The newest status; None before the first."""
     sql = "SELECT line FROM lines WHERE job_id = ? AND kind = 'status' ORDER BY sequence DESC LIMIT 1"
     row = ledger.row(sql, job_id)
-    return None if row is None else msgspec.json.decode(row["line"])["status"]
+    return None if row is None else msgspec.json.decode(shown(row["line"]))["status"]

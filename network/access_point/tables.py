@@ -9,6 +9,31 @@ CREATE TABLE IF NOT EXISTS grants (
     PRIMARY KEY (job_id, asset_id)
 ) WITHOUT ROWID;
 
+CREATE TABLE IF NOT EXISTS refused_grants (
+    job_id TEXT NOT NULL,
+    asset_id TEXT NOT NULL,
+    why TEXT NOT NULL,
+    PRIMARY KEY (job_id, asset_id)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS agreements (
+    id TEXT PRIMARY KEY,
+    to_team TEXT NOT NULL,
+    asset_id TEXT,
+    protocol TEXT,
+    algorithm TEXT,
+    algorithm_security TEXT,
+    expiration TEXT,
+    run_limit INTEGER,
+    ended TEXT
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS agreement_runs (
+    agreement_id TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    PRIMARY KEY (agreement_id, job_id)
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS assets (
     id TEXT PRIMARY KEY,
     name TEXT,

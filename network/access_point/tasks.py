@@ -57,7 +57,8 @@ def refusal(db: sqlite3.Connection, order: dict[str, Any], *, team: str) -> Fail
         if owner == team and not here:
             return failures.not_held(team, asset_id)
         if here and terms["team"] != team and not grants.covers(db, asset_id, terms=terms):
-            return failures.not_accepted(team, asset_id)
+            why = grants.why_refused(db, asset_id, job_id=terms["job_id"])
+            return failures.not_accepted(team, asset_id, why=why)
     return None
 
 

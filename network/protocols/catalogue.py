@@ -8,8 +8,16 @@ from importlib.util import find_spec
 from types import MappingProxyType
 
 from network.protocols.operation import AssetInfo, Column, InvalidJob, Operation
-from network.protocols.parameters import InferenceParams, IntersectionParams, RegressionParams
-from network.protocols.rules import inference_rule, intersection_rule, regression_rule
+from network.protocols.parameters import (
+    BlindLearningParams,
+    FederatedParams,
+    InferenceParams,
+    IntersectionParams,
+    RecommenderParams,
+    RegressionParams,
+)
+from network.protocols.preprocessor import ColumnChoice
+from network.protocols.rules import inference_rule, intersection_rule, recommender_rule, training_rule
 
 __all__ = ["OPERATIONS", "AssetInfo", "Column", "InvalidJob", "Operation"]
 
@@ -31,6 +39,8 @@ _INTERSECTION = Operation(
     message_types=("PSIMetrics",),
     rule=intersection_rule,
     why_not=_missing("private_set_intersection", package="openmined-psi"),
+    # Rows that a job has chosen by what they say would tell it of each identifier that matches.
+    preprocessor=ColumnChoice,
 )
 
 _REGRESSION = Operation(
@@ -41,20 +51,63 @@ _REGRESSION = Operation(
     min_datasets=2,
     max_datasets=32,
     message_types=("RegressionTrainingMetrics",),
-    rule=regression_rule,
+    rule=training_rule,
+)
+
+_FEDERATED = Operation(
+    name="FEDERATED_LEARNING_PROTOCOL",
+    description="A neural network over the rows of several teams, from securely aggregated sums.",
+    module="network.protocols.neural.federated",
+    params=FederatedParams,
+    min_datasets=2,
+    max_datasets=32,
+    message_types=("FederatedTrainMetrics",),
+    rule=training_rule,
+)
+
+_BLIND = Operation(
+    name="BLIND_LEARNING",
+    description="A neural network over the rows of several teams, by split learning: its first layers run at the owners, "
+    "the others at the team that starts the job, which gets the targets and what the first layers make of each row.",
+    module="network.protocols.neural.blind",
+    params=BlindLearningParams,
+    min_datasets=2,
+    max_datasets=32,
+    message_types=("SplitTrainMetrics",),
+    rule=training_rule,
+    # It could make any column the target, which leaves its owner, or one feature look like many.
+    preprocessor=None,
+)
+
+_RECOMMENDER = Operation(
+    name="RECOMMENDER_TRAIN",
+    description="Item factors from the ratings of several teams' users, from securely aggregated sums; the factors of users "
+    "stay with their owner.",
+    module="network.protocols.recommender.protocol",
+    params=RecommenderParams,
+    min_datasets=2,
+    max_datasets=32,
+    message_types=("RecommenderTrainMetrics",),
+    rule=recommender_rule,
+    # Made-up items and users would get around what an owner asks of their number.
+    preprocessor=ColumnChoice,
 )
 
 _EXECUTE = Operation(
     name="EXECUTE",
-    description="A trained model run on one table, where the table is.",
+    description="A trained model run on one table: where the table is, or with both hidden from each other.",
     module="network.protocols.inference",
     params=InferenceParams,
     min_datasets=1,
     max_datasets=1,
-    message_types=("InferenceResults",),
+    message_types=("InferenceResults", "NNFEDMetrics", "NNSMPCMetrics"),
     rule=inference_rule,
+    hides_targets=True,
 )
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
-    {operation.name: operation for operation in (_INTERSECTION, _REGRESSION, _EXECUTE)}
+    {
+        operation.name: operation
+        for operation in (_INTERSECTION, _REGRESSION, _FEDERATED, _BLIND, _RECOMMENDER, _EXECUTE)
+    }
 )

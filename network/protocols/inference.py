@@ -1,23 +1,22 @@
-"""EXECUTE: a trained model travels to the table, is run there, and only its results leave.
+"""EXECUTE: a trained model is run on a table. Here with security fed: it travels there, and only its results leave.
 
 The model's owner sends it to the table's owner (nothing is sent where they are the same); the table's owner sends the
-results, batch by batch, to the initiator.
+results, batch by batch, to the initiator. For security smpc see `neural.secret_execution`.
 """
 
-import json
-import time
 from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from network.protocols.aggregation.fixed_point import Reals
-from network.protocols.model_file import from_bytes
+from network.protocols.model_file import any_from_bytes
+from network.protocols.neural import secret_execution
 from network.protocols.parameters import InferenceParams
 from network.protocols.party import JobFailed, Outcome, Party
-from network.protocols.scoring import Scored, classes, score
+from network.protocols.predictions import About, keep
+from network.protocols.scoring import Scored, score
 
 MODEL_TOPIC, HEADER_TOPIC, BATCH_TOPIC = "model", "results-header", "results"
 
@@ -29,7 +28,9 @@ class _Header(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["LINEAR", "LOGISTIC"]
+    kind: Literal["LINEAR", "LOGISTIC", "NETWORK"]
+    classifies: bool
+    width: int = Field(ge=1, le=128)
     records: int
     quality: dict[str, float]
 
@@ -42,6 +43,8 @@ def run(party: Party) -> Outcome:
     params = InferenceParams.model_validate(party.params)
     table_team = party.datasets[0].team
     model_team = _model_team(party)
+    if params.security == "smpc":
+        return secret_execution.run(party, model_team=model_team)
     if party.me == model_team != table_team:
         party.send(table_team, MODEL_TOPIC, party.model())
     if party.me == table_team:
@@ -66,9 +69,11 @@ def _model_team(party: Party) -> str:
 def _score_here(party: Party, *, model_team: str) -> tuple[_Header, Scored]:
     dataset = party.datasets[0]
     content = party.model() if model_team == party.me else party.receive(model_team, MODEL_TOPIC)
-    model = from_bytes(content)
+    model = any_from_bytes(content)
     scored = score(party.table(dataset), party.roles(dataset), model=model, team=party.me)
-    return _Header(kind=model.kind, records=len(scored.scores), quality=scored.quality), scored
+    records, width = scored.scores.shape
+    header = _Header(kind=model.kind, classifies=model.classifies, width=width, records=records, quality=scored.quality)
+    return header, scored
 
 
 def _batches(scores: Reals, *, size: int) -> Iterator[Reals]:
@@ -93,29 +98,18 @@ def _receive(party: Party, team: str, *, header: _Header, params: InferenceParam
     for start in range(0, header.records, params.batch_size):
         size = min(params.batch_size, header.records - start)
         payload = party.receive(team, BATCH_TOPIC)
-        if len(payload) != size * _FLOAT.itemsize:
-            raise JobFailed(f"{team} sent {len(payload)} bytes of results, expected {size * _FLOAT.itemsize}")
-        yield np.frombuffer(payload, dtype=_FLOAT).astype(np.float64)
+        expected = size * header.width * _FLOAT.itemsize
+        if len(payload) != expected:
+            raise JobFailed(f"{team} sent {len(payload)} bytes of results, expected {expected}")
+        yield np.frombuffer(payload, dtype=_FLOAT).astype(np.float64).reshape(size, header.width)
 
 
 def _keep(party: Party, header: _Header, batches: Iterator[Reals], *, params: InferenceParams) -> Outcome:
-    received = [np.empty(0)]
-    for batch in batches:
-        received.append(batch)
-        if params.stream_output:
-            _tell(party, batch)
-    asset_id = party.save_table(_table(np.concatenate(received), kind=header.kind))
-    summary = {"operation": "EXECUTE", "kind": header.kind, "records": header.records, **header.quality}
-    return Outcome(raw_status=json.dumps(summary), asset_id=asset_id)
-
-
-def _tell(party: Party, batch: Reals) -> None:
-    result = batch[:, np.newaxis].tolist()
-    party.emit({"__type": "InferenceResults", "data_gathered_timestamp": time.time(), "result": result})
-
-
-def _table(scores: Reals, *, kind: str) -> pa.Table:
-    row = np.arange(len(scores))
-    if kind == "LINEAR":
-        return pa.table({"row": row, "prediction": scores})
-    return pa.table({"row": row, "prediction": classes(scores), "probability": scores})
+    about = About(
+        classifies=header.classifies,
+        width=header.width,
+        summary={"kind": header.kind},
+        quality=header.quality,
+        last_words={"__type": "NNFEDMetrics"} if header.kind == "NETWORK" else None,
+    )
+    return keep(party, batches, about, stream_output=params.stream_output)

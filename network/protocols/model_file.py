@@ -1,29 +1,26 @@
 """A trained model as bytes: safetensors, numbers and text only. Bytes from elsewhere are parsed with distrust.
 
-Tensors, all float64: `coefficients` and `intercept` for features in their own units; `mean` and `scale`, the pooled ones
-that training standardised with (a scale of 0 is a constant column). Metadata: `kind`, `features`, `target`, `classes`, `library_version`.
+There are two kinds. A regression is here; a network is in `neural.network_file`. Tensors of a regression, all float64:
+`coefficients` and `intercept` for features in their own units; `mean` and `scale`, the pooled ones that training
+standardised with (a scale of 0 is a constant column). Metadata: `kind`, `features`, `target`, `classes`, `library_version`.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
-from safetensors import SafetensorError, deserialize
-from safetensors.numpy import save
 
+from network.protocols import tensor_file
 from network.protocols.aggregation.fixed_point import Reals
+from network.protocols.neural import network_file
+from network.protocols.neural.network import Network
 from network.protocols.party import JobFailed
+from network.protocols.tensor_file import Name, NoTensorFile, TensorFile
 
-MAX_BYTES = 16 * 1024 * 1024
-_LENGTH_BYTES = 8
-_FLOAT = np.dtype("<f8")
 _PER_FEATURE = ("coefficients", "mean", "scale")
-
-Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +35,20 @@ class Model:
     mean: Reals
     scale: Reals
 
+    @property
+    def classifies(self) -> bool:
+        """Whether a score is the probability of class 1, and not a value."""
+        return self.kind == "LOGISTIC"
+
+    @property
+    def width(self) -> int:
+        """How many scores a row has."""
+        return 1
+
     def scores(self, matrix: Reals) -> Reals:
         """One number per row of `matrix`, whose columns are the features: the prediction, for LOGISTIC the probability."""
         margin = matrix @ self.coefficients + self.intercept
-        return np.exp(-np.logaddexp(0.0, -margin)) if self.kind == "LOGISTIC" else margin
+        return np.exp(-np.logaddexp(0.0, -margin)) if self.classifies else margin
 
 
 class _Metadata(BaseModel):
@@ -61,29 +68,38 @@ def to_bytes(model: Model) -> bytes:
         "kind": model.kind,
         "features": json.dumps(model.features),
         "target": model.target,
-        "classes": json.dumps([0, 1] if model.kind == "LOGISTIC" else []),
-        "library_version": _version(),
+        "classes": json.dumps([0, 1] if model.classifies else []),
     }
-    return bytes(save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata=metadata))
+    return tensor_file.written(tensors, metadata=metadata)
 
 
-def _version() -> str:
+def any_from_bytes(content: bytes) -> Model | Network:
+    """The model, of whichever kind, in the content of a model asset. Raises JobFailed unless we would write exactly it."""
     try:
-        return version("tripleblind-gateway")
-    except PackageNotFoundError:
-        return "not installed"
+        stored = TensorFile(content)
+    except NoTensorFile as exc:
+        raise JobFailed("the model is not in safetensors format") from exc
+    if isinstance(stored.metadata, Mapping) and stored.metadata.get("kind") == network_file.KIND:
+        return network_file.parse(stored)
+    return _parse(stored)
 
 
 def from_bytes(content: bytes) -> Model:
-    """The model in the content of a model asset. Raises JobFailed unless it is exactly what `to_bytes` writes."""
-    if len(content) > MAX_BYTES:
-        raise JobFailed(f"the model has {len(content)} bytes; the limit is {MAX_BYTES}")
+    """The regression in the content of a model asset. Raises JobFailed unless it is exactly what `to_bytes` writes."""
+    model = any_from_bytes(content)
+    if isinstance(model, Network):
+        raise JobFailed("the model is a network, not a regression")
+    return model
+
+
+def _parse(stored: TensorFile) -> Model:
     try:
-        stored = dict(deserialize(content))  # type: ignore[no-untyped-call]  # compiled, without types
-        metadata = _Metadata.model_validate(_header(content).get("__metadata__"))
-    except (SafetensorError, ValidationError, ValueError) as exc:
-        raise JobFailed("the model is not a regression in safetensors format") from exc
-    tensors = _tensors(stored, features=metadata.features)
+        metadata = _Metadata.model_validate(stored.metadata)
+    except ValidationError as exc:
+        raise JobFailed("the model is neither a regression nor a network of ours") from exc
+    if len(set(metadata.features)) != len(metadata.features):
+        raise JobFailed("the model names a feature twice")
+    tensors = stored.tensors({name: [len(metadata.features)] for name in _PER_FEATURE} | {"intercept": [1]})
     return Model(
         kind=metadata.kind,
         features=metadata.features,
@@ -93,25 +109,3 @@ def from_bytes(content: bytes) -> Model:
         mean=tensors["mean"],
         scale=tensors["scale"],
     )
-
-
-def _header(content: bytes) -> dict[str, object]:
-    length = int.from_bytes(content[:_LENGTH_BYTES], "little")
-    header: dict[str, object] = json.loads(content[_LENGTH_BYTES : _LENGTH_BYTES + length])
-    return header
-
-
-def _tensors(stored: Mapping[str, Mapping[str, object]], *, features: tuple[str, ...]) -> dict[str, Reals]:
-    wanted = dict.fromkeys(_PER_FEATURE, ("F64", [len(features)])) | {"intercept": ("F64", [1])}
-    found = {name: (tensor["dtype"], tensor["shape"]) for name, tensor in stored.items()}
-    if found != wanted or len(set(features)) != len(features):
-        raise JobFailed("the model's tensors do not fit its features")
-    tensors = {name: np.frombuffer(_data(tensor), dtype=_FLOAT).astype(np.float64) for name, tensor in stored.items()}
-    if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
-        raise JobFailed("the model has numbers that are not finite")
-    return tensors
-
-
-def _data(tensor: Mapping[str, object]) -> bytes:
-    data = tensor["data"]
-    return bytes(data) if isinstance(data, bytes | bytearray) else b""

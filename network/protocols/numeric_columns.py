@@ -13,8 +13,9 @@ MIN_RECORDS = 10
 
 
 def is_numeric(dtype: pa.DataType) -> bool:
-    """Whether a column of this type can be computed with: whole numbers, floats and booleans."""
-    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_boolean(dtype))
+    """Whether a column of this type can be computed with: whole numbers, floats, decimals and booleans."""
+    numbers = pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype)
+    return bool(numbers or pa.types.is_boolean(dtype))
 
 
 def numbers_of(table: pa.Table, names: Sequence[str], *, team: str) -> Reals:

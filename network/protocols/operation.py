@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from network.protocols.preprocessor import ColumnChoice, Preprocessor
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
@@ -61,7 +63,8 @@ class Operation:
     """One thing a job can compute.
 
     `module` is the dotted path of the module whose `run(party)` computes it; it is imported only where a job runs.
-    `why_not` says why this machine cannot offer it, None where it can.
+    `why_not` says why this machine cannot offer it, None where it can. `preprocessor` is what it takes of one, None where
+    it takes none. `hides_targets` is for an operation that gives back a function of each row: no target may get into it.
     """
 
     name: str
@@ -73,6 +76,8 @@ class Operation:
     message_types: tuple[str, ...]
     rule: Callable[[Proposal], None]
     why_not: str | None = None
+    preprocessor: type[ColumnChoice] | None = Preprocessor
+    hides_targets: bool = False
 
     def check(self, *, initiator: str, datasets: Sequence[AssetInfo], params: BaseModel) -> None:
         """Raise InvalidJob when the job could not give a result that its owners can agree to."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from network.protocols.operation import AssetInfo, InvalidJob, Proposal
-from network.protocols.parameters import IntersectionParams, RegressionParams
+from network.protocols.parameters import InferenceParams, IntersectionParams, RecommenderParams, TargetParams
 
 
 def intersection_rule(proposal: Proposal) -> None:
@@ -31,7 +31,7 @@ def match_columns(params: IntersectionParams) -> tuple[str, str]:
     return first, second
 
 
-def regression_rule(proposal: Proposal) -> None:
+def training_rule(proposal: Proposal) -> None:
     """Tables of at least two teams, none of them the initiator's."""
     owners = ", ".join(proposal.teams)
     if proposal.initiator in proposal.teams:
@@ -46,12 +46,24 @@ def regression_rule(proposal: Proposal) -> None:
             f"all tables belong to {owners}; the sums over them would be the sums of one owner. "
             "Use tables of at least two teams",
         )
-    if isinstance(proposal.params, RegressionParams) and proposal.params.target is not None:
+    if isinstance(proposal.params, TargetParams) and proposal.params.target is not None:
         _check_column("params.target", proposal.params.target, among=proposal.datasets)
 
 
 def inference_rule(proposal: Proposal) -> None:
-    """Any one table will do: whether the model fits it is known only where both are."""
+    """Any one table will do: whether the model fits it is known only where both are. For smpc it is another team's."""
+    if isinstance(proposal.params, InferenceParams) and proposal.params.security == "smpc":
+        _refuse_dealers_table(proposal)
+
+
+def _refuse_dealers_table(proposal: Proposal) -> None:
+    if proposal.initiator in proposal.teams:
+        raise InvalidJob(
+            "params.security",
+            f"{proposal.initiator} starts the job and deals the random numbers that hide table and model; with smpc it can "
+            "own neither of them",
+            allowed=["fed"],
+        )
 
 
 def _check_column(field: str, name: str, *, among: Sequence[AssetInfo]) -> None:
@@ -60,3 +72,12 @@ def _check_column(field: str, name: str, *, among: Sequence[AssetInfo]) -> None:
         names = [column.name for column in dataset.columns]
         if name not in names:
             raise InvalidJob(field, f"{dataset.name} has no column {name!r}", allowed=names)
+
+
+def recommender_rule(proposal: Proposal) -> None:
+    """Tables of at least two teams, none of them the initiator's, each with users, items and ratings."""
+    training_rule(proposal)
+    params = proposal.params
+    if isinstance(params, RecommenderParams):
+        for field in ("user_column", "item_column", "rating_column"):
+            _check_column(f"params.{field}", getattr(params, field), among=proposal.datasets)

@@ -1,6 +1,6 @@
 """What happens to a table where it is, when a model has come to it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,24 +8,37 @@ import pyarrow as pa
 
 from network.protocols.aggregation.fixed_point import Reals
 from network.protocols.model_file import Model
+from network.protocols.neural.network import Network
 from network.protocols.numeric_columns import MIN_RECORDS, is_numeric, numbers_of, plain_numbers
 from network.protocols.party import JobFailed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """One score per row, in the table's order; `quality` is about all of them and may be empty."""
+    """A row of scores per row, in the table's order; `quality` is about all of them and may be empty."""
 
     scores: Reals
     quality: dict[str, float]
 
 
-def score(table: pa.Table, roles: Mapping[str, str], *, model: Model, team: str) -> Scored:
-    """Run the model over every row. Raises JobFailed naming a feature that the table of `team` does not have."""
-    for name in model.features:
-        _check_feature(table, roles, name=name, team=team)
-    scores = model.scores(numbers_of(table, model.features, team=team))
+def score(table: pa.Table, roles: Mapping[str, str], *, model: Model | Network, team: str) -> Scored:
+    """Run the model over every row. Raises JobFailed naming a feature that the table of `team` does not have,
+    and where a score is not finite.
+    """
+    matrix = features_of(table, roles, features=model.features, team=team)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores = model.scores(matrix).reshape(len(matrix), model.width)
+    if not np.isfinite(scores).all():
+        bad = int((~np.isfinite(scores).all(axis=1)).sum())
+        raise JobFailed(f"the model has no finite result for {bad} of the rows of {team}")
     return Scored(scores=scores, quality=_quality(table, scores, model=model))
+
+
+def features_of(table: pa.Table, roles: Mapping[str, str], *, features: Sequence[str], team: str) -> Reals:
+    """A row per record and a column per feature. Raises JobFailed naming one that the table of `team` does not have."""
+    for name in features:
+        _check_feature(table, roles, name=name, team=team)
+    return numbers_of(table, features, team=team)
 
 
 def _check_feature(table: pa.Table, roles: Mapping[str, str], *, name: str, team: str) -> None:
@@ -38,23 +51,25 @@ def _check_feature(table: pa.Table, roles: Mapping[str, str], *, name: str, team
         raise JobFailed(f"the column {name!r} of {team} is not numeric, which the model needs")
 
 
-def _quality(table: pa.Table, scores: Reals, *, model: Model) -> dict[str, float]:
+def _quality(table: pa.Table, scores: Reals, *, model: Model | Network) -> dict[str, float]:
     """Accuracy or r2 where the table has the model's target, complete, in enough rows; else nothing."""
     if model.target not in table.column_names or not is_numeric(table.schema.field(model.target).type):
         return {}
     actual = plain_numbers(table, model.target)
     if len(actual) < MIN_RECORDS or not np.isfinite(actual).all():
         return {}
-    return _accuracy(actual, scores) if model.kind == "LOGISTIC" else _r2(actual, scores)
+    return _accuracy(actual, scores) if model.classifies else _r2(actual, scores[:, 0])
 
 
-def _accuracy(actual: Reals, probability: Reals) -> dict[str, float]:
-    return {"accuracy": float((classes(probability) == actual).mean())}
+def _accuracy(actual: Reals, probabilities: Reals) -> dict[str, float]:
+    return {"accuracy": float((classes(probabilities) == actual).mean())}
 
 
-def classes(probability: Reals) -> np.typing.NDArray[np.int64]:
-    """The class, 0 or 1, that is more probable; `probability` is that of 1."""
-    return (probability > 0.5).astype(np.int64)
+def classes(probabilities: Reals) -> np.typing.NDArray[np.int64]:
+    """The class that is most probable. A single column is the probability of class 1, and the other class is 0."""
+    if probabilities.shape[1] == 1:
+        return (probabilities[:, 0] > 0.5).astype(np.int64)
+    return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
 def _r2(actual: Reals, predicted: Reals) -> dict[str, float]:

@@ -8,9 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from network import passes, wire
+from network import passes, refusals, wire
 from network.protocols.catalogue import OPERATIONS, Operation
-from network.router import assets
+from network.router import assets, plans, temporary
+from network.router.agreements import status
 from network.router.house import House, house_of
 from network.settings import User
 
@@ -20,8 +21,9 @@ class AnnounceAsset(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
     kind: Literal["table"]
+    temporary: bool = False
 
 
 async def announce(request: Request) -> Response:
@@ -29,9 +31,13 @@ async def announce(request: Request) -> Response:
     house = house_of(request)
     user = house.user(request)
     wanted = wire.checked(AnnounceAsset, await wire.json_body(request))
+    if wanted.name is None and not wanted.temporary:
+        raise refusals.invalid("name", "An asset that is to stay needs a name.")
     with house.change() as db:
         asset = assets.announce(db, team=user.team, name=wanted.name)
-    return wire.reply(_shown(house, asset, user), 201)
+        if wanted.temporary:
+            temporary.note(db, asset["id"])
+    return wire.reply(_shown(house, assets.known(house.ledger.db, asset["id"]), user), 201)
 
 
 async def find(request: Request) -> Response:
@@ -51,6 +57,17 @@ async def read(request: Request) -> Response:
     return wire.reply(_shown(house, asset, user))
 
 
+async def usage(request: Request) -> Response:
+    """Whose permission the team would need to run the algorithm on the datasets."""
+    house = house_of(request)
+    user = house.user(request)
+    algorithm, datasets = request.query_params.get("algorithm"), request.query_params.getlist("dataset")
+    if algorithm is None and not datasets:
+        raise refusals.invalid("dataset", "Name an algorithm, a dataset, or both.")
+    plan = plans.of_assets(house.ledger.db, user.team, algorithm=algorithm, datasets=datasets)
+    return wire.reply({"status": status(plans.needed(house.ledger.db, plan))})
+
+
 async def operations(request: Request) -> Response:
     """Every operation with the schema of its params."""
     house_of(request).user(request)
@@ -61,6 +78,7 @@ ROUTES = [
     Route("/v1/operations", operations, methods=["GET"]),
     Route("/v1/assets", announce, methods=["POST"]),
     Route("/v1/assets", find, methods=["GET"]),
+    Route("/v1/assets/usage", usage, methods=["GET"]),
     Route("/v1/assets/{id}", read, methods=["GET"]),
 ]
 
@@ -79,6 +97,7 @@ def _described(operation: Operation) -> dict[str, Any]:
         "name": operation.name,
         "description": operation.description,
         "params": operation.params.model_json_schema(),
+        "preprocessor": operation.preprocessor and operation.preprocessor.model_json_schema(),
         "datasets": {"min": operation.min_datasets, "max": operation.max_datasets},
         "message_types": list(operation.message_types),
         "available": operation.why_not is None,

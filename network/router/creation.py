@@ -23,11 +23,13 @@ def create(db: sqlite3.Connection, user: User, *, body: dict[str, Any]) -> tuple
     if earlier is not None:
         return _same(earlier, digest), False
     draft = drafts.draft(db, wanted, team=user.team)
-    job_id = _insert(db, user, draft=draft, digest=digest)
-    teams = {user.team, *(asset["team"] for asset in draft.used)}
+    job_id = _insert(db, user, draft=draft, client_ref=wanted.client_ref, digest=digest)
+    teams = {user.team, *draft.others(user.team)}
     db.executemany("INSERT INTO viewers (team, job_id) VALUES (?, ?)", [(team, job_id) for team in teams])
     parties = [(job_id, team) for team in sorted(teams)]
     db.executemany("INSERT INTO parties (job_id, team, state) VALUES (?, ?, 'waiting')", parties)
+    readers = [(job_id, team) for team in dict.fromkeys(wanted.stream_to)]
+    db.executemany("INSERT INTO stream_readers (job_id, team) VALUES (?, ?)", readers)
     jobs.note(db, job_id)
     return jobs.find(db, job_id), True
 
@@ -47,10 +49,10 @@ def _same(earlier: sqlite3.Row, digest: str) -> sqlite3.Row:
     return earlier
 
 
-def _insert(db: sqlite3.Connection, user: User, *, draft: Draft, digest: str) -> str:
+def _insert(db: sqlite3.Connection, user: User, *, draft: Draft, client_ref: str, digest: str) -> str:
     columns = {
         "id": str(uuid4()),
-        "client_ref": draft.body.client_ref,
+        "client_ref": client_ref,
         "caller": user.token_sha256,
         "body_digest": digest,
         "user": user.user,

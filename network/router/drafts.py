@@ -11,11 +11,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from network import refusals, wire
 from network.protocols.catalogue import OPERATIONS, AssetInfo, Column, InvalidJob, Operation
+from network.protocols.preprocessing.foresight import foreseen_by
 from network.protocols.preprocessor import Preprocessor
 from network.refusals import Refusal
 from network.router import assets
 
-_EXECUTE = "EXECUTE"
+EXECUTE = "EXECUTE"
 
 
 def visible(name: str) -> str:
@@ -26,25 +27,31 @@ def visible(name: str) -> str:
     return name
 
 
-class CreateJob(BaseModel):
-    """The body of `POST /v1/jobs`."""
+class ProposedJob(BaseModel):
+    """The body of `POST /v1/jobs/preflight`: a job to think about."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    client_ref: Annotated[str, Field(min_length=1, max_length=200)]
     job_name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(visible)]
     operation: Annotated[str, Field(min_length=1, max_length=300)]
     dataset: list[str] = []
     preprocessor: list[dict[str, Any]] | None = None
     params: dict[str, Any] = {}
     labels: dict[str, str] = {}
+    stream_to: list[str] = []
+
+
+class CreateJob(ProposedJob):
+    """The body of `POST /v1/jobs`: a job to keep."""
+
+    client_ref: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A job that may be kept: `operation` as it was given, `program` what runs, `model` what it runs through."""
 
-    body: CreateJob
+    body: ProposedJob
     operation: str
     program: Operation
     model: sqlite3.Row | None
@@ -57,22 +64,28 @@ class Draft:
         models = [] if self.model is None else [self.model]
         return list({asset["id"]: asset for asset in (*self.datasets, *models)}.values())
 
+    def others(self, team: str) -> list[str]:
+        """The other teams that take part, sorted."""
+        return sorted({asset["team"] for asset in self.used} - {team})
 
-def draft(db: sqlite3.Connection, body: CreateJob, *, team: str) -> Draft:
+
+def draft(db: sqlite3.Connection, body: ProposedJob, *, team: str) -> Draft:
     """The body, understood and found allowed; a refusal otherwise."""
     program, model = _program(db, body.operation)
     datasets = tuple(_dataset(db, reference, place, team=team) for place, reference in enumerate(body.dataset))
     _count(program, len(datasets))
-    _check_preprocessors(body.preprocessor, len(datasets))
+    preprocessors = _preprocessors(program, body.preprocessor, len(datasets))
     params = wire.checked(program.params, body.params, under="params")
-    _rules(program, team=team, datasets=datasets, params=params)
+    _rules(program, team=team, datasets=datasets, preprocessors=preprocessors, params=params)
     effective = params.model_dump(mode="json")
-    model = model if program.name != _EXECUTE else _model(db, effective, chosen=model)
+    model = model if program.name != EXECUTE else _model(db, effective, chosen=model)
     if program.why_not is not None:
         detail = f"{program.name} is not offered on this machine: {program.why_not}"
         raise Refusal(501, "operation-unavailable", detail)
     operation = program.name if body.operation in OPERATIONS else str(model and model["id"])
-    return Draft(body=body, operation=operation, program=program, model=model, datasets=datasets, params=effective)
+    found = Draft(body=body, operation=operation, program=program, model=model, datasets=datasets, params=effective)
+    _check_readers(body.stream_to, allowed=found.others(team))
+    return found
 
 
 def _program(db: sqlite3.Connection, operation: str) -> tuple[Operation, sqlite3.Row | None]:
@@ -84,7 +97,7 @@ def _program(db: sqlite3.Connection, operation: str) -> tuple[Operation, sqlite3
             f"{operation!r} is no operation. Use one of the allowed names, or an algorithm asset (a trained model)."
         )
         raise refusals.invalid("operation", detail, allowed=list(OPERATIONS))
-    return OPERATIONS[_EXECUTE], asset
+    return OPERATIONS[EXECUTE], asset
 
 
 def _dataset(db: sqlite3.Connection, reference: str, place: int, *, team: str) -> sqlite3.Row:
@@ -104,22 +117,41 @@ def _count(program: Operation, given: int) -> None:
         raise refusals.invalid("dataset", f"{program.name} takes {wanted} datasets, {given} were given.")
 
 
-def _check_preprocessors(given: list[dict[str, Any]] | None, datasets: int) -> None:
+def _preprocessors(program: Operation, given: list[dict[str, Any]] | None, datasets: int) -> list[Preprocessor]:
     if given is None:
-        return
+        return []
+    if program.preprocessor is None:
+        raise refusals.invalid("preprocessor", f"{program.name} takes no preprocessor; leave it out.")
     if len(given) not in {1, datasets}:
         wanted = "1" if datasets == 1 else f"1 (for all) or {datasets} (one for each dataset)"
         detail = f"{len(given)} preprocessors were given for {datasets} datasets; give {wanted}."
         raise refusals.invalid("preprocessor", detail)
     for place, preprocessor in enumerate(given):
-        wire.checked(Preprocessor, preprocessor, under=f"preprocessor.{place}")
+        wire.checked(program.preprocessor, preprocessor, under=f"preprocessor.{place}")
+    return [Preprocessor.model_validate(preprocessor) for preprocessor in given]
 
 
-def _rules(program: Operation, *, team: str, datasets: Sequence[sqlite3.Row], params: BaseModel) -> None:
+def _rules(
+    program: Operation,
+    *,
+    team: str,
+    datasets: Sequence[sqlite3.Row],
+    preprocessors: Sequence[Preprocessor],
+    params: BaseModel,
+) -> None:
+    known = [_info(asset, team=team) for asset in datasets]
     try:
-        program.check(initiator=team, datasets=[_info(asset, team=team) for asset in datasets], params=params)
+        foreseen = foreseen_by(program, initiator=team, datasets=known, preprocessors=preprocessors)
+        program.check(initiator=team, datasets=foreseen, params=params)
     except InvalidJob as exc:
         raise refusals.invalid(exc.field, exc.detail, allowed=exc.allowed) from exc
+
+
+def _check_readers(teams: Sequence[str], *, allowed: Sequence[str]) -> None:
+    for place, team in enumerate(teams):
+        if team not in allowed:
+            detail = f"{team!r} is no other team that takes part in this job; its stream goes to those alone."
+            raise refusals.invalid(f"stream_to.{place}", detail, allowed=allowed)
 
 
 def _info(asset: sqlite3.Row, *, team: str) -> AssetInfo:

@@ -10,12 +10,12 @@ from starlette.requests import Request
 from network import passes, refusals, wire
 from network.clock import now
 from network.ledger import Ledger
-from network.router import queue
+from network.router import queue, temporary
 from network.settings import KnownAccessPoint, RouterSettings, User
 
 
 class House:
-    """What every call needs. Every change settles the queue in the same transaction."""
+    """What every call needs. Every change settles the queue, and the temporary assets, in the same transaction."""
 
     def __init__(self, settings: RouterSettings, ledger: Ledger) -> None:
         self.settings = settings
@@ -31,6 +31,7 @@ class House:
         """A transaction that ends with everybody started who can be, and told who cannot."""
         with self.ledger.change() as db:
             yield db
+            temporary.settle(db)
             queue.settle(db, self.settings, away=self._away)
 
     def user(self, request: Request) -> User:

@@ -10,7 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from network import passes, queries, refusals, wire
-from network.router import creation, jobs, lifecycle
+from network.router import creation, drafts, jobs, lifecycle, plans
+from network.router.agreements import status
+from network.router.drafts import ProposedJob
 from network.router.house import House, house_of
 from network.settings import User
 
@@ -31,6 +33,17 @@ async def create(request: Request) -> Response:
     with house.change() as db:
         job, is_new = creation.create(db, user, body=body)
     return wire.reply(_shown(house, job, user), 201 if is_new else 200)
+
+
+async def preflight(request: Request) -> Response:
+    """What a submit of this job would ask for, and from whom; nothing is kept."""
+    house = house_of(request)
+    user = house.user(request)
+    proposed = wire.checked(ProposedJob, await wire.json_body(request))
+    db = house.ledger.db
+    draft = drafts.draft(db, proposed, team=user.team)
+    needed = plans.needed(db, plans.of_draft(draft, team=user.team))
+    return wire.reply({"status": status(needed), "approvals": [approval.shown() for approval in needed]})
 
 
 async def read(request: Request) -> Response:
@@ -93,6 +106,7 @@ async def kill(request: Request) -> Response:
 ROUTES = [
     Route("/v1/jobs", create, methods=["POST"]),
     Route("/v1/jobs", find, methods=["GET"]),
+    Route("/v1/jobs/preflight", preflight, methods=["POST"]),
     Route("/v1/jobs/{id}", read, methods=["GET"]),
     Route("/v1/jobs/{id}/submit", submit, methods=["POST"]),
     Route("/v1/jobs/{id}/cancel", cancel, methods=["POST"]),
@@ -119,8 +133,9 @@ def _change(
 
 def _shown(house: House, job: sqlite3.Row, user: User) -> dict[str, Any]:
     document = jobs.shown_to(user.team, jobs.document(house.ledger.db, job))
-    if job["team"] == user.team and job["submitted"] is not None:
-        point = house.points[user.team]
-        token = passes.issue(point.pass_key, purpose="stream", subject=job["id"])
+    purpose = passes.STREAM if job["team"] == user.team else passes.SHARED_STREAM
+    if job["submitted"] is not None and user.team in {job["team"], *document["stream_to"]}:
+        point = house.points[job["team"]]
+        token = passes.issue(point.pass_key, purpose=purpose, subject=job["id"])
         document["stream"] = {"url": f"{point.public_url}/v1/jobs/{job['id']}/stream", "token": token}
     return document

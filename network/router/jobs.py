@@ -60,6 +60,7 @@ def document(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
         **_place(db, row["id"]),
         **{name: row[name] for name in plain},
         **{name: msgspec.json.decode(row[name]) for name in stored},
+        "stream_to": readers(db, row["id"]),
         "owner": {"user": row["user"], "team": row["team"]},
         "market_status": row["market_status"],
         **{name: row[name] for name in times},
@@ -74,6 +75,12 @@ def document(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
 def shown_to(team: str, document: dict[str, Any]) -> dict[str, Any]:
     """The document as the team may see it: the result, and what the caller called the job, are its own team's."""
     return document if document["owner"]["team"] == team else document | {"client_ref": None, "result": None}
+
+
+def readers(db: sqlite3.Connection, job_id: str) -> list[str]:
+    """The other teams that may read the job's stream, as its own team named them."""
+    sql = "SELECT team FROM stream_readers WHERE job_id = ? ORDER BY rowid"
+    return [row["team"] for row in db.execute(sql, (job_id,))]
 
 
 def _place(db: sqlite3.Connection, job_id: str) -> dict[str, object]:

@@ -1,30 +1,32 @@
 """What users do to a job: submit, cancel, kill, accept, deny. Each is one compare-and-set with its consequences."""
 
 import sqlite3
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from network.clock import now
 from network.refusals import Refusal
-from network.router import jobs, orders, requests
+from network.router import jobs, orders, plans, requests, standing, temporary
+from network.router.agreements import Approval
 from network.router.jobs import CALCULATING, WAITING
 from network.settings import User
 
 
 def submit(db: sqlite3.Connection, job: sqlite3.Row) -> None:
-    """Ask for what is missing, or go straight to the queue."""
-    foreign = [asset for asset in _used(db, job) if asset["team"] != job["team"]]
-    after = "perm" if foreign else "queue"
-    at = now()
-    requests.ask(db, job["id"], assets=foreign if job["market_status"] == "created" else [])
-    queued = None if foreign else at
-    if not jobs.move(db, job["id"], before={"created"}, after=after, submitted=at, queued=queued):
-        if job["submitted"] is None:
-            raise _finished(job)
-        detail = "This job was submitted before; read it to see where it stands."
-        raise Refusal(409, "job-already-submitted", detail, market_status=job["market_status"])
-    orders.give(db, job["team"], kind="submit", job_id=job["id"], missing=bool(foreign))
+    """Ask for what no agreement allows, or go straight to the queue."""
+    _refuse_again(job)
+    needed = [_counted(db, job, approval) for approval in plans.needed(db, plans.of_job(db, job))]
+    requests.ask(db, job["id"], needed=needed)
+    temporary.used(db, job["id"], asset_ids=msgspec.json.decode(job["dataset"]))
+    missing, at = any(approval.agreement_id is None for approval in needed), now()
+    after, queued = ("perm", None) if missing else ("queue", at)
+    jobs.move(db, job["id"], before={"created"}, after=after, submitted=at, queued=queued)
+    for approval in needed:
+        if approval.agreement_id is not None:
+            _grant(db, job, approval.use.asset_id, owner=approval.use.team, agreement_id=approval.agreement_id)
+    orders.give(db, job["team"], kind="submit", job_id=job["id"], missing=missing)
 
 
 def cancel(db: sqlite3.Connection, job: sqlite3.Row, *, by: User, reason: str | None) -> None:
@@ -63,8 +65,7 @@ def accept(db: sqlite3.Connection, request: sqlite3.Row, *, by: User, reason: st
     if not requests.decide(db, request, state="accepted", by=by.user, reason=reason):
         return
     job = jobs.find(db, request["job_id"])
-    facts = {"asset_id": request["asset_id"], "terms": terms(job)}
-    orders.give(db, request["owner_team"], kind="grant", job_id=job["id"], **facts)
+    _grant(db, job, request["asset_id"], owner=request["owner_team"], agreement_id=None)
     if requests.pending(db, job["id"]):
         jobs.note(db, job["id"])
         return
@@ -92,6 +93,27 @@ def terms(job: sqlite3.Row) -> dict[str, Any]:
     }
 
 
+def _refuse_again(job: sqlite3.Row) -> None:
+    if job["market_status"] == "created":
+        return
+    if job["submitted"] is None:
+        raise _finished(job)
+    detail = "This job was submitted before; read it to see where it stands."
+    raise Refusal(409, "job-already-submitted", detail, market_status=job["market_status"])
+
+
+def _counted(db: sqlite3.Connection, job: sqlite3.Row, approval: Approval) -> Approval:
+    agreement_id = approval.agreement_id
+    if agreement_id is None or standing.count_run(db, agreement_id, job_id=job["id"]):
+        return approval
+    return replace(approval, agreement_id=None)
+
+
+def _grant(db: sqlite3.Connection, job: sqlite3.Row, asset_id: str, *, owner: str, agreement_id: str | None) -> None:
+    facts = {"asset_id": asset_id, "terms": terms(job), "agreement_id": agreement_id}
+    orders.give(db, owner, kind="grant", job_id=job["id"], **facts)
+
+
 def _said(who: str, reason: str | None) -> str:
     return f"{who}: {reason}" if reason else who
 
@@ -103,12 +125,6 @@ def _end_waiting(db: sqlite3.Connection, job: sqlite3.Row, *, outcome: str, reas
     if job["submitted"] is not None:
         orders.give(db, job["team"], kind="end", job_id=job["id"], outcome=outcome)
     return True
-
-
-def _used(db: sqlite3.Connection, job: sqlite3.Row) -> list[sqlite3.Row]:
-    ids = [*msgspec.json.decode(job["dataset"]), *([job["model"]] if job["model"] else [])]
-    unique = list(dict.fromkeys(ids))
-    return [db.execute("SELECT * FROM assets WHERE id = ?", (asset_id,)).fetchone() for asset_id in unique]
 
 
 def _finished(job: sqlite3.Row) -> Refusal:

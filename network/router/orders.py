@@ -1,10 +1,13 @@
 """What the Router asks of the Access Points: kept until they have taken it, told in order.
 
-grant   {job_id, asset_id, terms}            the owner of the asset accepted it for exactly these terms
+agreement      {agreement}                   the team made a standing agreement, with these terms
+agreement-end  {agreement_id}                the team ended it
+grant   {job_id, asset_id, terms, agreement_id}  the owner of the asset, or its agreement, accepted exactly these terms
 submit  {job_id, missing}                    to the initiator: the job's stream begins
 start   {job_id, terms, module, params, peers}  run the job's process
 kill    {job_id}                             end the job's processes, then report `gone`
 end     {job_id, outcome, …}                 to the initiator: the job is decided, the stream ends
+drop    {asset_id}                           forget a temporary asset and its bytes
 """
 
 import sqlite3
@@ -12,9 +15,9 @@ import sqlite3
 import msgspec
 
 
-def give(db: sqlite3.Connection, team: str, *, kind: str, job_id: str, **facts: object) -> None:
+def give(db: sqlite3.Connection, team: str, *, kind: str, **facts: object) -> None:
     """Leave an order for the team's Access Point, within the transaction that decided it."""
-    content = msgspec.json.encode({"kind": kind, "job_id": job_id, **facts})
+    content = msgspec.json.encode({"kind": kind, **facts})
     db.execute("INSERT INTO orders (team, document) VALUES (?, ?)", (team, content))
 
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from network import refusals, wire
-from network.router import jobs, lifecycle, requests
+from network.router import assets, jobs, lifecycle, requests
 from network.router.house import House, house_of
 from network.router.job_routes import Reason
 from network.settings import User
@@ -24,11 +24,19 @@ async def find(request: Request) -> Response:
     """Those the team decides, and those for its own jobs."""
     house = house_of(request)
     user = house.user(request)
-    state = request.query_params.get("state")
+    asked = request.query_params
+    state = asked.get("state")
     if state is not None and state not in _STATES:
         raise refusals.invalid("state", f"There is no state {state!r}.", allowed=_STATES)
-    job_id = request.query_params.get("job_id")
-    found = requests.matching(house.ledger.db, team=user.team, state=state, job_id=job_id)
+    db = house.ledger.db
+    found = requests.matching(
+        db,
+        team=user.team,
+        state=state,
+        job_id=asked.get("job_id"),
+        asset_id=assets.named_id(db, asked.get("asset_id")),
+        asking=asked.get("team"),
+    )
     return wire.reply({"items": [requests.document(row) for row in found]})
 
 

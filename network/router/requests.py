@@ -1,6 +1,7 @@
 """Access requests: who asks to use what, and what its owner said."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -8,17 +9,22 @@ import msgspec
 from network import refusals
 from network.clock import now
 from network.refusals import Refusal
+from network.router.agreements import Approval
 
-_SELECT = """SELECT r.*, a.team || '/' || a.name AS asset, j.team, j.user, j.job_name, j.operation, j.params,
-                    j.preprocessor, j.market_status
-             FROM requests r JOIN assets a ON a.id = r.asset_id JOIN jobs j ON j.id = r.job_id"""
+_SELECT = """SELECT r.*, (SELECT alias FROM asset_names WHERE id = r.asset_id) AS asset, j.team, j.user, j.job_name,
+                    j.operation, j.params, j.preprocessor, j.market_status
+             FROM requests r JOIN jobs j ON j.id = r.job_id"""
 
 
-def ask(db: sqlite3.Connection, job_id: str, *, assets: list[sqlite3.Row]) -> None:
-    """One request for each asset, to the team that owns it."""
-    sql = "INSERT INTO requests (asset_id, job_id, owner_team, since, state) VALUES (?, ?, ?, ?, 'pending')"
+def ask(db: sqlite3.Connection, job_id: str, *, needed: Sequence[Approval]) -> None:
+    """One request for each use, to the team that owns the asset; what an agreement allows is accepted at once."""
+    sql = """INSERT INTO requests (asset_id, job_id, owner_team, since, state, decided_by, decided_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?)"""
     since = now()
-    db.executemany(sql, [(asset["id"], job_id, asset["team"], since) for asset in assets])
+    for approval in needed:
+        use, agreement_id = approval.use, approval.agreement_id
+        answer = ("pending", None, None) if agreement_id is None else ("accepted", f"agreement {agreement_id}", since)
+        db.execute(sql, (use.asset_id, job_id, use.team, since, *answer))
 
 
 def find(db: sqlite3.Connection, asset_id: str, *, job_id: str) -> sqlite3.Row:
@@ -31,11 +37,20 @@ def find(db: sqlite3.Connection, asset_id: str, *, job_id: str) -> sqlite3.Row:
     return row
 
 
-def matching(db: sqlite3.Connection, *, team: str, state: str | None, job_id: str | None) -> list[sqlite3.Row]:
-    """Those the team decides and those for its own jobs, oldest first."""
+def matching(
+    db: sqlite3.Connection,
+    *,
+    team: str,
+    state: str | None,
+    job_id: str | None,
+    asset_id: str | None,
+    asking: str | None,
+) -> list[sqlite3.Row]:
+    """Those the team decides and those for its own jobs, oldest first; `asking` is the team whose job it is."""
     sql = f"""{_SELECT} WHERE (r.owner_team = ?1 OR j.team = ?1) AND (?2 IS NULL OR r.state = ?2)
-              AND (?3 IS NULL OR r.job_id = ?3) ORDER BY r.number"""
-    return db.execute(sql, (team, state, job_id)).fetchall()
+              AND (?3 IS NULL OR r.job_id = ?3) AND (?4 IS NULL OR r.asset_id = ?4) AND (?5 IS NULL OR j.team = ?5)
+              ORDER BY r.number"""
+    return db.execute(sql, (team, state, job_id, asset_id, asking)).fetchall()
 
 
 def decide(db: sqlite3.Connection, request: sqlite3.Row, *, state: str, by: str, reason: str | None) -> bool:

@@ -39,6 +39,12 @@ CREATE TABLE IF NOT EXISTS viewers (
     PRIMARY KEY (team, job_id)
 ) WITHOUT ROWID;
 
+CREATE TABLE IF NOT EXISTS stream_readers (
+    job_id TEXT NOT NULL,
+    team TEXT NOT NULL,
+    UNIQUE (job_id, team)
+);
+
 CREATE TABLE IF NOT EXISTS parties (
     job_id TEXT NOT NULL,
     team TEXT NOT NULL,
@@ -60,6 +66,51 @@ CREATE TABLE IF NOT EXISTS assets (
     created TEXT NOT NULL,
     UNIQUE (team, name)
 );
+
+CREATE TABLE IF NOT EXISTS temporary_assets (
+    asset_id TEXT PRIMARY KEY
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS temporary_uses (
+    asset_id TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    PRIMARY KEY (asset_id, job_id)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS former_assets (
+    id TEXT PRIMARY KEY,
+    team TEXT NOT NULL,
+    name TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE VIEW IF NOT EXISTS asset_names AS
+    SELECT id, team || '/' || name AS alias FROM assets
+    UNION ALL SELECT id, team || '/' || name FROM former_assets;
+
+CREATE TABLE IF NOT EXISTS agreements (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    team TEXT NOT NULL,
+    to_team TEXT NOT NULL,
+    asset_id TEXT,
+    expiration TEXT,
+    run_limit INTEGER,
+    runs INTEGER NOT NULL DEFAULT 0,
+    algorithm TEXT,
+    algorithm_security TEXT,
+    protocol TEXT,
+    created TEXT NOT NULL,
+    created_by TEXT NOT NULL,
+    ended TEXT,
+    ended_by TEXT
+);
+CREATE INDEX IF NOT EXISTS agreements_of_receivers ON agreements (to_team) WHERE ended IS NULL;
+
+CREATE TABLE IF NOT EXISTS agreement_runs (
+    agreement_id TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    PRIMARY KEY (agreement_id, job_id)
+) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS requests (
     number INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -16,6 +16,7 @@ _JOB_FIELDS = {
     "preprocessor",
     "params",
     "labels",
+    "stream_to",
     "owner",
     "created_by",
     "created",
@@ -33,7 +34,7 @@ _JOB_FIELDS = {
     "error_code",
     "result",
 }
-_SINGLE_READS_ADD = {"observed_at", "stale", "queue"}
+_SINGLE_READS_ADD = {"observed_at", "stale", "queue", "changed"}
 
 
 async def test_a_new_job_is_created_and_not_begun(caller: Caller) -> None:
@@ -107,7 +108,8 @@ async def test_a_finished_job_shows_what_it_was_and_what_it_made(finished: Finis
     assert (job["phase"], job["status"], job["market_status"]) == ("complete", 4, "complete")
     assert job["owner"]["team"] == "globex"
     assert job["created"] <= job["submitted"] <= job["started"] <= job["finished"]
-    assert job["model_status"]["__type"] == "RegressionTrainingMetrics"
+    assert job["model_status"]["type"] == job["model_status"]["latest"]["__type"] == "RegressionTrainingMetrics"
+    assert str(job["model_status"]["latest"]["iteration"]) in job["model_status"]["parties"]["all"]
     assert (job["waiting_on"], job["why"], job["error"], job["error_code"]) == ([], None, "", None)
     assert job["result"]["asset_id"] is not None
     assert job["stale"] is False

@@ -31,6 +31,8 @@ EXPECTED = {
     "findAllJobs": _READ,
     "findJob": _READ,
     "getJob": _READ,
+    "waitForJob": _READ,
+    "statuses": _READ,
     "jobStatuses": _READ,
     "jobHistory": _READ,
     "jobActions": _READ,
@@ -44,13 +46,25 @@ EXPECTED = {
     "assets": _READ,
     "getAsset": _READ,
     "createJob": _CREATE,
+    "assetUsage": _READ,
     "createAsset": _CREATE,
+    "preflightJob": _CREATE,
     "submitJob": _STEER,
     "cancelJob": _STEER,
     "killJob": _STEER,
     "accessRequests": _DECIDE,
     "acceptAccessRequest": _DECIDE,
     "denyAccessRequest": _DECIDE,
+    "agreements": _DECIDE,
+    "createAgreement": _DECIDE,
+    "endAgreement": _DECIDE,
+}
+# Nothing that other tests start is granted by it.
+_AGREEMENT = {
+    "to_team": "lakeside",
+    "asset_id": "globex/holdout",
+    "protocol": "PRIVATE_SET_INTERSECTION",
+    "run_limit": 1,
 }
 STREAMS = ("jobEvents", "events")
 OPEN_OPERATIONS = {"livez", "readyz"}
@@ -95,6 +109,8 @@ class World:
             names["job_id"] = await self.created()
         if operation in ("acceptAccessRequest", "denyAccessRequest"):
             names["asset_id"], names["job_id"] = await asyncio.to_thread(self.asked)
+        if operation == "endAgreement":
+            names["agreement_id"] = await asyncio.to_thread(self.agreed)
         sent: dict[str, dict[str, Any]] = {
             "createJob": {"json": {"job_name": "of the table", **INTERSECTION}},
             "createAsset": {
@@ -102,6 +118,9 @@ class World:
                 "content": b"a,b\n1,2\n",
                 "headers": {"Content-Type": "text/csv"},
             },
+            "assetUsage": {"params": {"dataset": self.asset}},
+            "preflightJob": {"json": {"job_name": "of the table", **INTERSECTION}},
+            "createAgreement": {"json": _AGREEMENT},
             "createStreamTicket": {"json": {"job_id": self.finished}},
             "findJob": {"params": {"id": self.finished}},
             "cancelJob": {"json": {"reason": "of the table"}},
@@ -114,6 +133,12 @@ class World:
         """A new job of sam's."""
         async with self.guarded.client("sam") as client:
             answer = await client.post("/v1/jobs", json={"job_name": "throwaway", **REGRESSION})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def agreed(self) -> str:
+        """A new agreement of globex's."""
+        answer = self.network.client("globex").post("/v1/agreements", json=_AGREEMENT)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 

@@ -292,3 +292,11 @@ async def test_a_name_that_nobody_can_see_is_refused(caller: Caller) -> None:
     answer = await caller.client.post("/v1/jobs", json={"job_name": "   ", "operation": "REGRESSION"})
 
     assert (answer.status_code, answer.json()["field"]) == (422, "job_name")
+
+
+async def test_a_path_of_its_own_is_never_taken_for_an_id(caller: Caller) -> None:
+    """There is a POST of it; a GET would look for a job of that name, and say that it is no UUID."""
+    answer = await caller.client.get("/v1/jobs/preflight")
+
+    assert (answer.status_code, answer.json()["code"]) == (405, "method-not-allowed")
+    assert answer.headers["Allow"] == "POST"

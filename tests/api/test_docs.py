@@ -3,7 +3,6 @@
 import re
 import shutil
 from collections.abc import Iterator
-from http import HTTPStatus
 from pathlib import Path
 
 import httpx
@@ -11,13 +10,12 @@ import pytest
 from typer.main import get_command
 
 from app.__main__ import cli
-from app.api import problems
+from app.api.problems import STATUSES_OF_CODES
 from app.domain.access import Role
 from app.domain.actions import Verb
-from app.domain.errors import GatewayError, Upstream
 from app.domain.events import Kind
 from app.domain.phases import Phase
-from app.domain.why import Reason
+from app.domain.why import WhyKind
 from app.main import create_app
 from app.settings import Settings
 from tests.browser.chromium import NAMED_BY
@@ -91,7 +89,7 @@ def test_every_problem_is_documented_with_its_status() -> None:
     """A program can only rely on codes it knows of."""
     shown = {cells[0].strip("`"): cells[1] for cells in rows(API) if len(cells) == 4 and cells[0].startswith("`")}
 
-    assert shown == {code: str(status) for code, status in problem_codes()} | {"http-error": "any other"}
+    assert shown == {code: str(status) for code, status in STATUSES_OF_CODES.items()} | {"http-error": "any other"}
 
 
 @pytest.mark.parametrize("path", sorted(route.removeprefix("GET ") for route in NOT_IN_OPENAPI))
@@ -104,7 +102,7 @@ async def test_pages_outside_of_the_openapi_document_are_there(gateway: Gateway,
 # Words
 
 
-@pytest.mark.parametrize("word", [*Phase, *Kind, *Reason, *Role, *Verb])
+@pytest.mark.parametrize("word", [*Phase, *Kind, *WhyKind, *Role, *Verb])
 def test_every_word_of_the_closed_sets_is_explained(word: str) -> None:
     """They are what programs branch on."""
     text = "".join(document.read_text(encoding="utf-8") for document in (ARCHITECTURE, API, OPERATIONS))
@@ -128,6 +126,59 @@ def test_links_and_file_names_lead_somewhere(document: Path) -> None:
     """Files move, and their names stay behind in prose."""
     assert [link for link in links(document) if not leads_somewhere(document, link)] == []
     assert [name for name in file_names(document) if not exists(name)] == []
+
+
+# The reference
+
+# Every name of the documented module that this API stands for; signatures belong to clients in Python.
+REFERENCE = {
+    *("create_job", "fetch_asset", "status_list", "AssetUsageProps", "JobResult", "JobStatus"),
+    *("StatusOutputStream", "RemoteStatusOutputStream", "format_status_message", "handle_exception", "remote_status"),
+    *("id", "job_name", "metadata", "created", "owner", "dataset", "preprocessor", "operation", "waiting_on", "status"),
+    *(
+        "model_status",
+        "active",
+        "find",
+        "find_all",
+        "result",
+        "success",
+        "cancel",
+        "get_status_stream",
+        "kill",
+        "submit",
+    ),
+    *("handle_keyboard_interrupt", "pretty_status_msg", "update_router_status", "update_status", "wait_for_completion"),
+    *("wait_for_permission", "waiting_on_permission", "waiting_on_queue", "raw_status", "asset", "table", "dataframe"),
+    *("job_id", "code", "when", "communications", "error", "error_code", "max", "silent", "input_file"),
+    *("max_retries", "initial_wait", "backoff_factor", "TripleblindAPIError", "TripleblindProcessError"),
+    *("InferenceResults", "SplitTrainMetrics", "SplitTrainClassificationReport", "FederatedTrainMetrics"),
+    *("NNSMPCMetrics", "NNFEDMetrics", "RegressionTrainingMetrics", "PSIMetrics", "RecommenderTrainMetrics"),
+}
+SHOWN_BY = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+def reference_rows() -> list[list[str]]:
+    return [cells for cells in rows(API) if SHOWN_BY.fullmatch(cells[-1])]
+
+
+def test_every_name_of_the_reference_has_its_place() -> None:
+    """What is left out would be missed by whoever moves a script."""
+    named = {part for cells in reference_rows() for name in coded(cells[0]) for part in name.split(".")}
+
+    assert REFERENCE - named == set()
+
+
+@pytest.mark.parametrize("row", reference_rows(), ids=lambda row: row[0][:60])
+def test_what_is_said_of_the_reference_is_shown_on_a_running_network(row: list[str]) -> None:
+    """Unit tests show nothing of that."""
+    found = SHOWN_BY.fullmatch(row[-1])
+    assert found is not None
+    file, name = ROOT / found[1], found[2]
+
+    text = file.read_text()
+    assert f"def {name}(" in text
+    assert file.parent.name in {"api", "stream", "network"}
+    assert "Caller" in text or "RunningNetwork" in text
 
 
 # Commands
@@ -169,20 +220,6 @@ def parameters(data_dir: Path) -> set[str]:
     paths = create_app(Settings(data_dir=data_dir)).openapi()["paths"]
     operations = [operation for methods in paths.values() for operation in methods.values()]
     return {one["name"] for operation in operations for one in operation.get("parameters", []) if one["in"] != "path"}
-
-
-def problem_codes() -> Iterator[tuple[str, int]]:
-    yield GatewayError.code, HTTPStatus.INTERNAL_SERVER_ERROR
-    yield from ((code, status) for status, code in problems._CODES_OF_STATUS.items())
-    for kind in kinds(GatewayError):
-        if kind is not Upstream:  # never raised itself
-            yield kind.code, next(problems.STATUSES[one] for one in kind.__mro__ if one in problems.STATUSES)
-
-
-def kinds(of: type[GatewayError]) -> Iterator[type[GatewayError]]:
-    for kind in of.__subclasses__():
-        yield kind
-        yield from kinds(kind)
 
 
 def leads_somewhere(document: Path, link: str) -> bool:

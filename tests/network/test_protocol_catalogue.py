@@ -17,6 +17,11 @@ COLUMNS = (
     Column(name="target", dtype="int64", role="target"),
 )
 
+REQUIRED: dict[str, dict[str, Any]] = {
+    "REGRESSION": {"regression_type": "LOGISTIC"},
+    "RECOMMENDER_TRAIN": {"item_count": 10},
+}
+
 
 def table(team: str, name: str = "rows", *, kind: str = "table", columns: tuple[Column, ...] = COLUMNS) -> AssetInfo:
     return AssetInfo(asset_id=f"id of {team}/{name}", name=f"{team}/{name}", team=team, kind=kind, columns=columns)
@@ -69,11 +74,18 @@ def test_every_param_is_described_and_no_other_is_taken(operation: Any) -> None:
         assert [name for name, described in properties.items() if "description" not in described] == []
 
 
-@pytest.mark.parametrize("security", ["smpc", "none"])
-def test_another_security_than_fed_is_refused_with_what_is_allowed(security: str) -> None:
+def test_another_security_than_the_offered_ones_is_refused() -> None:
     """Silence would let the caller believe in a protection that is not there."""
-    with pytest.raises(ValidationError, match="Input should be 'fed'"):
-        OPERATIONS["EXECUTE"].params(security=security)
+    with pytest.raises(ValidationError, match="Input should be 'fed' or 'smpc'"):
+        OPERATIONS["EXECUTE"].params(security="none")
+
+
+def test_a_secret_execution_needs_a_third_team() -> None:
+    """The one who deals the random numbers could take them off its peer's shares."""
+    refused = refusal("EXECUTE", table("globex"), security="smpc")
+
+    assert (refused.field, refused.allowed) == ("params.security", ["fed"])
+    check("EXECUTE", table("mercy"), security="smpc")
 
 
 @pytest.mark.parametrize(
@@ -83,12 +95,15 @@ def test_another_security_than_fed_is_refused_with_what_is_allowed(security: str
         ("PRIVATE_SET_INTERSECTION", [table("mercy"), table("globex", columns=())]),
         ("REGRESSION", [table("mercy"), table("lakeside")]),
         ("REGRESSION", [table("mercy"), table("mercy", "more"), table("lakeside")]),
+        ("FEDERATED_LEARNING_PROTOCOL", [table("mercy"), table("lakeside")]),
+        ("BLIND_LEARNING", [table("mercy"), table("lakeside")]),
+        ("RECOMMENDER_TRAIN", [table("mercy", columns=()), table("lakeside", columns=())]),
         ("EXECUTE", [table("mercy")]),
     ],
 )
 def test_a_job_that_its_owners_can_agree_to_is_taken(operation: str, datasets: list[AssetInfo]) -> None:
     """The ready-made jobs and their variations."""
-    check(operation, *datasets, **({"regression_type": "LOGISTIC"} if operation == "REGRESSION" else {}))
+    check(operation, *datasets, **REQUIRED.get(operation, {}))
 
 
 @pytest.mark.parametrize(
@@ -100,6 +115,10 @@ def test_a_job_that_its_owners_can_agree_to_is_taken(operation: str, datasets: l
         ("REGRESSION", [table("mercy")], "takes 2 to 32 datasets, 1 given"),
         ("REGRESSION", [table("mercy"), table("globex")], "could subtract its part"),
         ("REGRESSION", [table("mercy"), table("mercy", "b")], "sums of one owner"),
+        ("FEDERATED_LEARNING_PROTOCOL", [table("mercy"), table("globex")], "could subtract its part"),
+        ("FEDERATED_LEARNING_PROTOCOL", [table("mercy"), table("mercy", "b")], "sums of one owner"),
+        ("BLIND_LEARNING", [table("mercy"), table("globex")], "could subtract its part"),
+        ("RECOMMENDER_TRAIN", [table("mercy"), table("globex")], "could subtract its part"),
         ("EXECUTE", [], "takes exactly 1 dataset, 0 given"),
     ],
 )
@@ -107,9 +126,7 @@ def test_a_job_that_would_tell_too_much_is_refused_with_the_reason(
     operation: str, datasets: list[AssetInfo], detail: str
 ) -> None:
     """Before any owner is asked."""
-    params = {"regression_type": "LINEAR"} if operation == "REGRESSION" else {}
-
-    refused = refusal(operation, *datasets, **params)
+    refused = refusal(operation, *datasets, **REQUIRED.get(operation, {}))
 
     assert refused.field == "dataset"
     assert detail in refused.detail
@@ -132,7 +149,9 @@ def test_a_dataset_given_twice_is_refused() -> None:
 def test_a_column_that_does_not_exist_is_refused_with_those_that_do() -> None:
     """Found here, it costs nobody a permission."""
     target = refusal("REGRESSION", table("mercy"), table("lakeside"), regression_type="LINEAR", target="sum")
+    user = refusal("RECOMMENDER_TRAIN", table("mercy"), table("lakeside"), item_count=10)
     match = refusal("PRIVATE_SET_INTERSECTION", table("globex"), table("mercy"), match_column=["patient_id", "name"])
 
     assert (target.field, target.allowed) == ("params.target", ["patient_id", "age", "target"])
+    assert (user.field, user.detail) == ("params.user_column", "mercy/rows has no column 'user_id'")
     assert (match.field, match.detail) == ("params.match_column", "mercy/rows has no column 'name'")

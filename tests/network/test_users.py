@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.support.network import INTERSECTION, TEAMS, RunningNetwork
+from tests.support.network import INTERSECTION, REGRESSION, TEAMS, RunningNetwork
 
 
 def test_every_user_is_known_by_their_own_token(running_network: RunningNetwork) -> None:
@@ -63,6 +63,28 @@ def test_a_member_sees_access_requests_and_answers_none(running_network: Running
     seen = member.get("/v1/access-requests", params={"job_id": job["id"]}).json()["items"]
     assert [(request["state"], request["decided_by"]) for request in seen] == [("pending", None)]
     assert owner.post(f"{path}/deny").json()["decided_by"] == "owner@mercy"
+
+
+def test_access_requests_are_found_by_asset_and_by_who_asks(running_network: RunningNetwork) -> None:
+    job = running_network.submit(REGRESSION)
+    patients = running_network.submit(INTERSECTION)
+    back = running_network.submit(INTERSECTION | {"dataset": ["mercy/patients", "globex/patients"]}, team="mercy")
+    made = {one["id"] for one in (job, patients, back)}
+
+    def found(**asked: str) -> set[tuple[str, str]]:
+        items = running_network.client("mercy").get("/v1/access-requests", params=asked).json()["items"]
+        return {(item["job_id"], item["asset"]) for item in items if item["job_id"] in made}
+
+    own = {(job["id"], "mercy/breast-cancer"), (patients["id"], "mercy/patients")}
+    asked_of_globex = {(back["id"], "globex/patients")}
+    assert found() == own | asked_of_globex
+    assert found(team="globex") == own
+    assert found(team="mercy") == found(asset_id="globex/patients") == asked_of_globex
+    by_id = patients["waiting_on"][0]["asset_id"]
+    assert found(asset_id=by_id) == found(asset_id="mercy/patients") == {(patients["id"], "mercy/patients")}
+    assert found(asset_id="mercy/patients", team="mercy") == found(asset_id="mercy/nothing") == set()
+    for one, team in ((job, "globex"), (patients, "globex"), (back, "mercy")):
+        running_network.act(one["id"], "cancel", team=team)
 
 
 def test_each_user_has_client_refs_of_their_own(running_network: RunningNetwork) -> None:

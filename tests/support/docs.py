@@ -64,6 +64,12 @@ def shell_blocks(document: Path) -> list[Block]:
     ]
 
 
+def code_blocks(document: Path, language: str) -> list[str]:
+    """The blocks fenced as another language, in order."""
+    fences = _FENCE.finditer(document.read_text(encoding="utf-8"))
+    return [fence["text"] for fence in fences if fence["info"].split()[:1] == [language]]
+
+
 def lines_not_run(document: Path) -> set[str]:
     """The lines of its shell blocks that are left out when they are run."""
     fences = _FENCE.finditer(document.read_text(encoding="utf-8"))

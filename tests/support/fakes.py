@@ -11,15 +11,15 @@ from uuid import UUID, uuid4
 from msgspec.structs import asdict, replace
 
 from app.domain.actions import Action, NewAction, Verb
-from app.domain.errors import JobNotKnown, RouterTokenRefused, StoreAway, Unanswered, Unreachable
+from app.domain.errors import AgreementNotKnown, JobNotKnown, RouterTokenRefused, StoreAway, Unanswered, Unreachable
 from app.domain.events import Event, Kind, NewEvent, Told
 from app.domain.jobs import Job, Mark, NewJob, Owner
 from app.domain.keys import Key
-from app.domain.network import AccessRequest, Asset, Operation, Uploaded
-from app.domain.ports import Content, JobFilter, Page
+from app.domain.network import AccessRequest, Agreement, Asset, NewAgreement, Operation, Preflight, Uploaded, Usage
+from app.domain.ports import Content, JobFilter, Page, StatusPage, Wanted
 from app.domain.reports import Change, JobReport, Me, StreamAddress, StreamLine
 from app.domain.statuses import JobStatus
-from tests.support.news import ADDRESS, NOON, report
+from tests.support.news import ADDRESS, ASSET, NOON, report
 
 WITHIN_S = 10.0
 
@@ -71,6 +71,11 @@ class FakeHistory:
         fitting = tuple(job for job in self.jobs.values() if wanted.name in (None, job.job_name))
         more = "more" if len(fitting) > limit else None
         return Page(jobs=fitting[:limit], next=more, as_of=len(self.log))
+
+    async def latest_statuses(self, job_id: UUID | None, *, limit: int, cursor: str | None) -> StatusPage:
+        """None are told apart here."""
+        del job_id, limit, cursor
+        return StatusPage(statuses=(), next=None, as_of=len(self.log))
 
     async def events(self, job_id: UUID | None, *, after: int, limit: int, late_too: bool = False) -> Sequence[Event]:
         """In order; others run before and after the look."""
@@ -276,6 +281,7 @@ class FakeRouter:
         self._changed = asyncio.Condition()
         self._cut = False
         self.users: dict[str, Me] = {}
+        self.agreed: dict[UUID, Agreement] = {}
         self._token: str | None = None
 
     def acting_as(self, token: str | None) -> "FakeRouter":
@@ -371,14 +377,60 @@ class FakeRouter:
         """None."""
         raise NotImplementedError
 
-    async def register_table(self, name: str) -> Asset:
+    async def register_table(self, name: str | None, *, temporary: bool) -> Asset:
         """None."""
         raise NotImplementedError
 
-    async def access_requests(self, *, state: str | None, job_id: UUID | None) -> Sequence[AccessRequest]:
+    async def usage(self, *, algorithm: str | None, datasets: Sequence[str]) -> Usage:
+        """Nobody's."""
+        del algorithm, datasets
+        return Usage(status=None)
+
+    async def preflight(self, new: NewJob) -> Preflight:
+        """Nothing."""
+        del new
+        return Preflight(status=None, approvals=())
+
+    async def access_requests(
+        self, *, state: str | None, job_id: UUID | None, asset_id: UUID | None, team: str | None
+    ) -> Sequence[AccessRequest]:
         """None."""
-        del state, job_id
+        del state, job_id, asset_id, team
         return []
+
+    async def agreements(self, *, state: str | None, asset_id: UUID | None, to_team: str | None) -> Sequence[Agreement]:
+        """All of them."""
+        del state, asset_id, to_team
+        return list(self.agreed.values())
+
+    async def agree(self, new: NewAgreement) -> Agreement:
+        """About our one asset, or about all."""
+        self._in_reach()
+        me = await self.me()
+        asset_id = None if new.asset_id is None else ASSET
+        terms = {**asdict(new), "asset_id": asset_id, "asset": new.asset_id, "algorithm": None}
+        agreement = Agreement(
+            **terms,
+            id=uuid4(),
+            team=me.team,
+            runs=0,
+            created=NOON,
+            created_by=me.user,
+            ended=None,
+            ended_by=None,
+            state="active",
+        )
+        self.agreed[agreement.id] = agreement
+        return agreement
+
+    async def end_agreement(self, agreement_id: UUID) -> Agreement:
+        """At noon."""
+        self._in_reach()
+        if agreement_id not in self.agreed:
+            raise AgreementNotKnown("No such agreement.")
+        me = await self.me()
+        self.agreed[agreement_id] = replace(self.agreed[agreement_id], ended=NOON, ended_by=me.user, state="ended")
+        return self.agreed[agreement_id]
 
     async def accept(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest:
         """None."""
@@ -449,7 +501,7 @@ class FakeAccessPoints:
             raise self.failure()
         yield self._from(after)
 
-    def content(self, asset: Asset, *, media_type: str) -> AbstractAsyncContextManager[Content]:
+    def content(self, asset: Asset, wanted: Wanted) -> AbstractAsyncContextManager[Content]:
         """None."""
         raise NotImplementedError
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from tests.support.described import as_described
 from tests.support.events import Event, NdjsonReader
 from tests.support.network import INTERSECTION, REGRESSION, RunningNetwork
 
@@ -105,7 +106,13 @@ class Gateway:
 
     def client(self) -> httpx.AsyncClient:
         """For whoever asks it."""
-        return httpx.AsyncClient(base_url=self.url, timeout=_PATIENCE, trust_env=False, verify=False)
+        return httpx.AsyncClient(
+            base_url=self.url,
+            timeout=_PATIENCE,
+            trust_env=False,
+            verify=False,
+            event_hooks={"response": [as_described]},
+        )
 
     @property
     def _running(self) -> subprocess.Popen[bytes]:

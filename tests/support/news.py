@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from app.domain.course import first_heard
 from app.domain.events import Event, Kind, NewEvent, Source, Told
 from app.domain.jobs import Ending, Job, Mark, NewJob, Owner, Permission, Place, Result
+from app.domain.metrics import with_metrics
 from app.domain.phases import Phase
 from app.domain.reports import EndLine, JobReport, MessageLine, Status, StatusLine, StreamAddress
 
@@ -97,11 +98,12 @@ def full_job() -> Job:
         started=NOON,
         finished=NOON,
         market_status="complete",
+        stream_to=("mercy",),
         code=77,
         waiting_on=(PERMISSION,),
         queue=(PLACE, replace(PLACE, away_since=NOON)),
         reason="because",
-        model_status=msgspec.Raw(b'{"__type":"EpochMetrics","loss":0.5}'),
+        model_status=with_metrics(msgspec.Raw(b"null"), '{"__type":"EpochMetrics","loss":0.5}'),
         error="failed",
         error_code=12,
         result=RESULT,

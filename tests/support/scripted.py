@@ -21,7 +21,10 @@ _LIFE_SIGN_S = 0.2
 
 
 class ScriptedNetwork:
-    """One job of globex, in_progress at first; a test says what the Router tells of it, and what the stream says."""
+    """One job of globex, in_progress at first; a test says what the Router tells of it, and what the stream says.
+
+    The feed holds the Router's changes back while it does not `tells_changes`; `asked_for` has every job that was read.
+    """
 
     def __init__(self) -> None:
         self.job_id = str(uuid4())
@@ -29,6 +32,8 @@ class ScriptedNetwork:
         self.streams_opened = 0
         self.stream_left = asyncio.Event()
         self.repeats_from_the_start = False
+        self.tells_changes = True
+        self.asked_for: list[str] = []
         self._changes: list[bytes] = []
         self._documents: dict[str, dict[str, Any]] = {}
         self._lines: list[bytes] = []
@@ -47,6 +52,10 @@ class ScriptedNetwork:
         async with self._news:
             self._changes.append(json.dumps(line).encode() + b"\n")
             self._news.notify_all()
+
+    def router_forgets(self, job_id: str) -> None:
+        """The Router has no such job any more; no feed tells that."""
+        del self._documents[job_id]
 
     async def stream_says(self, *raw: bytes) -> None:
         """Messages of the Access Point: their JSON, as it is to stand in the line."""
@@ -110,6 +119,7 @@ class ScriptedNetwork:
 
     async def _job(self, request: Request) -> Response:
         job_id = request.path_params["job_id"]
+        self.asked_for.append(job_id)
         if job_id not in self._documents:
             return JSONResponse({"error": {"code": "not-found", "detail": "No such job."}}, 404)
         address = {"url": f"{self.url}/v1/jobs/{job_id}/stream", "token": "the token of the stream"}
@@ -140,7 +150,7 @@ class ScriptedNetwork:
         generation = self._generation
         yield first
         while not self._over and (lines is self._changes or generation == self._generation):
-            if after < len(lines):
+            if after < len(lines) and (self.tells_changes or lines is not self._changes):
                 yield lines[after]
                 after += 1
             elif not await self._something_new():

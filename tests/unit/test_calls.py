@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta, timezone
 from uuid import uuid4
 
 import msgspec
@@ -27,7 +28,8 @@ from app.domain.errors import (
     Upstream,
 )
 from app.domain.jobs import Mark
-from app.domain.network import Asset
+from app.domain.network import Asset, NewAgreement
+from app.domain.ports import Wanted
 from app.domain.reports import Change, EndLine, MessageLine, StreamAddress, StreamLine
 from app.upstream.access_points import HttpAccessPoints
 from app.upstream.calls import MAX_ANSWER_BYTES
@@ -39,8 +41,19 @@ from tests.support.news import JOB, NEW_JOB, NOON, report
 
 SECRET = "the Router's token"  # noqa: S105  (opens nothing)
 CALLERS = "a-caller's-own-token"
+AGREEMENT = NewAgreement(
+    to_team="mercy",
+    asset_id="globex/t",
+    asset_restricted=True,
+    expiration=NOON.astimezone(timezone(timedelta(hours=2))),
+    run_limit=None,
+    algorithm=None,
+    algorithm_security=None,
+    protocol="REGRESSION",
+)
 ME = b'{"user": "ann", "team": "globex", "role": "owner", "epoch": "e"}'
 NDJSON = "application/x-ndjson"
+CSV = Wanted(media_type="text/csv")
 LONG_S = 10.0
 SHORT_S = 0.5
 
@@ -140,6 +153,26 @@ async def test_an_upload_that_was_not_answered_is_unknown_and_sent_once(answer: 
     assert [(seen.method, seen.body) for seen in server.seen] == [("PUT", b"a\n1\n")]
 
 
+@pytest.mark.parametrize("answer", [drops, babbles, answers(500)])
+async def test_an_end_that_was_not_answered_is_unknown_and_sent_once(answer: Answer) -> None:
+    """An agreement that may grant something yet, or not."""
+    async with speaking_to(answer) as (router, _, server):
+        with pytest.raises(Unanswered):
+            await router.end_agreement(JOB)
+
+    assert [(seen.method, seen.target) for seen in server.seen] == [("DELETE", f"/v1/agreements/{JOB}")]
+
+
+@pytest.mark.parametrize(("answer", "failure"), [(drops, Unreachable), (babbles, Unreachable), (answers(500), Garbled)])
+async def test_a_question_with_a_body_changes_nothing_and_may_be_repeated(
+    answer: Answer, failure: type[Upstream]
+) -> None:
+    """A preflight of which nobody knows what became is asked again."""
+    async with speaking_to(answer) as (router, _, _server):
+        with pytest.raises(failure):
+            await router.preflight(NEW_JOB)
+
+
 async def test_nobody_there_means_surely_not_received() -> None:
     """It may be sent again."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -229,7 +262,7 @@ async def test_the_routers_token_goes_to_the_router_alone() -> None:
     ):
         await router.me()
         await lines_heard(access_points, point.url)
-        async with access_points.content(asset_at(point.url), media_type="text/csv"):
+        async with access_points.content(asset_at(point.url), CSV):
             pass
         with pytest.raises(Garbled):
             await access_points.upload(asset_at(point.url), media_type="text/csv", pieces=one_piece())
@@ -271,7 +304,10 @@ CALLS: dict[str, Callable[[HttpRouter], Awaitable[object]]] = {
     "submit": lambda router: router.submit(JOB),
     "cancel": lambda router: router.cancel(JOB, reason=None),
     "kill": lambda router: router.kill(JOB, reason="why"),
-    "register": lambda router: router.register_table("t"),
+    "register": lambda router: router.register_table("t", temporary=False),
+    "preflight": lambda router: router.preflight(NEW_JOB),
+    "agree": lambda router: router.agree(AGREEMENT),
+    "end an agreement": lambda router: router.end_agreement(JOB),
     "accept": lambda router: router.accept(JOB, JOB, reason=None),
     "deny": lambda router: router.deny(JOB, JOB, reason=None),
 }
@@ -377,7 +413,7 @@ async def test_bytes_of_another_team_are_not_asked_for() -> None:
     """They stay where they are; there is no address to ask at."""
     async with speaking_to(answers(200)) as (_, access_points, server):
         with pytest.raises(NotYours):
-            async with access_points.content(replace(asset_at(server.url), content=None), media_type="text/csv"):
+            async with access_points.content(replace(asset_at(server.url), content=None), CSV):
                 pass
 
     assert server.seen == []
@@ -390,6 +426,22 @@ async def test_an_address_that_leads_nowhere_is_the_peers_fault(url: str) -> Non
         with pytest.raises(Upstream):
             async with access_points.lines(uuid4(), StreamAddress(url=url, token="t"), after=None):  # noqa: S106
                 pass
+
+
+async def test_each_dataset_is_named_in_a_query() -> None:
+    """By alias, with what has a meaning in addresses."""
+    async with speaking_to(answers(200, b'{"status": "both"}')) as (router, _, server):
+        usage = await router.usage(algorithm="globex/m&m", datasets=["a/b", "c/d"])
+
+    assert usage.status == "both"
+    assert server.seen[0].target == "/v1/assets/usage?algorithm=globex%2Fm%26m&dataset=a%2Fb&dataset=c%2Fd"
+
+
+async def test_a_word_that_is_none_of_the_set_is_garbled() -> None:
+    """Shown as it is, it could be taken for permission."""
+    async with speaking_to(answers(200, b'{"status": "maybe"}')) as (router, _, _server):
+        with pytest.raises(Garbled, match="status"):
+            await router.usage(algorithm=None, datasets=["a/b"])
 
 
 # Streams

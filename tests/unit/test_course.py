@@ -380,7 +380,27 @@ def test_metrics_become_the_model_status() -> None:
     metrics = '{"__type":"EpochMetrics","loss":0.5}'
     course = run(report(2, "running"), message_line(1, metrics), message_line(2, '{"__type":"Other"}'))
 
-    assert course.job.model_status == msgspec.Raw(metrics)
+    assert msgspec.json.decode(course.job.model_status) == {
+        "type": "EpochMetrics",
+        "latest": {"__type": "EpochMetrics", "loss": 0.5},
+        "parties": {"all": {"0": {"loss": 0.5}}},
+    }
+
+
+def test_metrics_of_parties_and_epochs_add_up() -> None:
+    """What came first is still there when the last has come; what comes after the end changes nothing."""
+    course = run(
+        report(2, "running"),
+        message_line(1, '{"__type":"TrainMetrics","epoch":0,"loss":0.5}'),
+        message_line(2, '{"__type":"TrainMetrics","epoch":1,"reports":[{"team":"mercy","loss":0.4}]}'),
+        report(3, "complete"),
+        end_line(3),
+        message_line(4, '{"__type":"TrainMetrics","epoch":2,"loss":0.3}'),
+    )
+
+    status = msgspec.json.decode(course.job.model_status)
+    assert status["parties"] == {"all": {"0": {"loss": 0.5}}, "mercy": {"1": {"loss": 0.4}}}
+    assert status["latest"]["epoch"] == 1
 
 
 def test_a_later_report_without_error_or_result_does_not_wipe_what_the_stream_told() -> None:

@@ -276,7 +276,8 @@ async def test_every_answer_forbids_to_be_framed_sniffed_or_embedded(headers: di
         ("POST", "/v1/assets", "text/csv; charset=utf-8", b"a,b", True),
         ("POST", "/v1/assets", "application/vnd.apache.parquet", b"PAR1", True),
         ("POST", "/v1/assets", "text/plain", b"a,b", False),
-        ("POST", "/v1/assets", "multipart/form-data", b"--", False),
+        ("POST", "/v1/assets", "multipart/form-data; boundary=b", b"--b--", True),
+        ("POST", "/v1/assets", "application/x-www-form-urlencoded", b"a=b", False),
         ("POST", "/v1/assets/", "text/csv", b"a,b", False),
         ("PUT", "/v1/jobs", "text/plain", b"{}", False),
         ("PATCH", "/v1/jobs", "text/plain", b"{}", False),
@@ -287,7 +288,7 @@ async def test_every_answer_forbids_to_be_framed_sniffed_or_embedded(headers: di
 async def test_without_keys_a_write_says_what_no_form_can_say(
     method: str, path: str, kind: str, content: bytes, let_in: bool
 ) -> None:
-    """A page needs leave for JSON, and does not get it; text/plain it just sends."""
+    """A page needs leave for JSON, and does not get it; text/plain it just sends. An upload's form shows where it is from."""
     inside = Inside()
     door = Admission(inside, by_key=False, cross_site=False)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.frames import Frames, NdjsonFrames, SseFrames, of_all, of_job
+from app.api.frames import Frames, NdjsonFrames, SseFrames, of_all, of_all_as_text, of_job, of_job_as_text
 from app.domain.events import Event, Kind, Source
 from tests.support.news import JOB, NOON
 
@@ -38,6 +38,31 @@ def test_on_the_feed_a_message_says_whose_it_is() -> None:
     frame = of_all([event(Kind.MESSAGE, MESSAGE)], SseFrames())
 
     assert frame == f'data: {{"job_id":"{JOB}","message":{MESSAGE}}}\nid: 184467\n\n'.encode()
+
+
+def test_as_text_a_message_is_its_lines_under_the_same_id() -> None:
+    """So that a stream can be taken up again in the other format."""
+    data = '{"lines":["EpochMetrics","Loss: 0.1","Note: a b é"],"line":"EpochMetrics: loss 0.1, note a b é"}'
+    one = [event(Kind.MESSAGE, MESSAGE)]
+
+    assert of_job_as_text(one, SseFrames()) == f"event: text\ndata: {data}\nid: 184467\n\n".encode()
+    assert of_job_as_text(one, NdjsonFrames()) == f'{{"id":184467,"event":"text","data":{data}}}\n'.encode()
+
+
+def test_as_text_on_the_feed_a_message_says_first_whose_it_is() -> None:
+    """As it does unformatted."""
+    frame = of_all_as_text([event(Kind.MESSAGE, '"starting"')], SseFrames())
+
+    said = '"lines":["Starting at the Access Points"],"line":"Starting at the Access Points"'
+    assert frame == f'event: text\ndata: {{"job_id":"{JOB}",{said}}}\nid: 184467\n\n'.encode()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.MESSAGE])
+def test_as_text_all_else_is_as_it_was(kind: Kind) -> None:
+    """Phases and statuses are data in either format."""
+    one = [event(kind, '{"job_id":"x"}')]
+
+    assert of_job_as_text(one, SseFrames()) == of_all_as_text(one, SseFrames()) == of_job(one, SseFrames())
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.MESSAGE])
@@ -95,3 +120,12 @@ def test_no_text_in_a_message_breaks_its_frame(text: str, frames: Frames) -> Non
     assert "\r" not in frame
     assert len(lines) == (4 if isinstance(frames, SseFrames) else 2)
     assert text in (json.loads(data), json.loads(data)["data"] if isinstance(json.loads(data), dict) else text)
+
+
+@given(st.text(), st.sampled_from([SseFrames(), NdjsonFrames()]))
+def test_no_text_in_a_message_breaks_its_frame_as_text(text: str, frames: Frames) -> None:
+    """Its lines are items of a list, never lines of the frame."""
+    frame = of_all_as_text([event(Kind.MESSAGE, json.dumps(text, ensure_ascii=False))], frames).decode()
+
+    assert frame.splitlines() == frame.removesuffix("\n").split("\n")
+    assert len(frame.splitlines()) == (4 if isinstance(frames, SseFrames) else 1)

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from msgspec.structs import replace
@@ -14,12 +14,12 @@ from app.domain.jobs import Job
 from app.domain.phases import Phase
 from app.domain.ports import JobFilter
 from app.services.contact import Contact
-from app.services.hub import Hub
+from app.services.hub import Hub, Visit
 from app.services.jobs import Jobs
 from app.services.observe import Observer
 from app.services.record import Record
 from tests.support.fakes import FakeActions, FakeHistory, FakeRouter, owned_by, until
-from tests.support.news import JOB, NEW_JOB, NOON, end_line, report
+from tests.support.news import FINAL, JOB, NEW_JOB, NOON, end_line, message_line, report
 
 LONG_S = 30.0
 
@@ -247,6 +247,150 @@ async def test_one_that_fits_is_found_and_none_is_an_error(office: Office) -> No
     assert await office.jobs.find(JobFilter(name="a job")) == job
     with pytest.raises(JobNotKnown):
         await office.jobs.find(JobFilter(name="another"))
+
+
+# Waits
+
+
+@dataclass
+class Waiter:
+    """Somebody who waits, and may leave."""
+
+    visit: Visit
+    waiting: asyncio.Task[tuple[Job, bool]]
+
+
+async def waiter(office: Office, job_id: UUID, *, within_s: float = LONG_S, wait_for_permission: bool = True) -> Waiter:
+    """It listens already when this returns, or has its answer."""
+    visit = Visit()
+    asking = office.jobs.wait(job_id, within_s=within_s, wait_for_permission=wait_for_permission, visit=visit)
+    waiting = asyncio.create_task(asking)
+    await until(lambda: waiting.done() or any(visit.bell in bells for bells in office.hub._bells.values()))
+    return Waiter(visit=visit, waiting=waiting)
+
+
+@pytest.mark.parametrize("word", FINAL)
+async def test_whoever_waits_is_told_however_the_job_ends(office: Office, word: str) -> None:
+    """The end is the end, whether it was wished for or not."""
+    job = await created(office)
+    waiters = [await waiter(office, job.id) for _ in range(3)]
+
+    await office.observer.hear_router(report(50, word, id=job.id, submitted=None))
+
+    answers = [await one.waiting for one in waiters]
+    assert {(told.phase.value, is_over) for told, is_over in answers} == {(word, True)}
+    assert office.hub._bells == {}
+
+
+async def test_a_job_that_is_over_is_not_waited_for(office: Office) -> None:
+    """Not even with no time to wait."""
+    job = await office.jobs.cancel((await created(office)).id, by=LOCAL, reason=None)
+
+    assert await (await waiter(office, job.id, within_s=0)).waiting == (job, True)
+
+
+async def test_a_job_that_is_not_over_in_time_is_told_as_it_is(office: Office) -> None:
+    """With no time at all this is a read."""
+    job = await created(office)
+
+    assert await (await waiter(office, job.id, within_s=0)).waiting == (job, False)
+    assert office.hub._bells == {}
+
+
+async def test_news_that_is_not_the_end_is_waited_through(office: Office) -> None:
+    """It rings the same bell."""
+    job = await office.jobs.submit((await created(office)).id, by=LOCAL)
+    one = await waiter(office, job.id)
+
+    for sequence in range(1, 5):
+        await office.observer.hear_line(job.id, message_line(sequence))
+        await office.observer.hear_router(report(40 + sequence, "running", id=job.id))
+    assert not one.waiting.done()
+    one.visit.end()
+
+    assert (await one.waiting)[0].phase is Phase.IN_PROGRESS
+
+
+@pytest.mark.parametrize(("waits", "is_settled"), [(True, False), (False, True)])
+async def test_permission_that_is_missing_is_waited_for_or_not(office: Office, waits: bool, is_settled: bool) -> None:
+    """It may take days, and whoever asks may have other things to do."""
+    job = await created(office)
+    await office.observer.hear_router(report(20, "perm", id=job.id))
+
+    one = await waiter(office, job.id, within_s=0, wait_for_permission=waits)
+
+    told, settled = await one.waiting
+    assert (told.phase, settled) == (Phase.WAITING_ON_PERMISSION, is_settled)
+
+
+async def test_permission_that_comes_to_be_missing_ends_a_wait_that_does_not_want_it(office: Office) -> None:
+    """The job was not submitted yet when the wait began."""
+    job = await created(office)
+    one = await waiter(office, job.id, wait_for_permission=False)
+
+    await office.observer.hear_router(report(20, "perm", id=job.id))
+
+    told, settled = await one.waiting
+    assert (told.phase, settled) == (Phase.WAITING_ON_PERMISSION, True)
+
+
+async def test_once_permission_is_there_the_end_is_waited_for(office: Office) -> None:
+    """Also by those who would not wait for permission."""
+    job = await created(office)
+    await office.observer.hear_router(report(20, "queue", id=job.id, submitted=None))
+    one = await waiter(office, job.id, wait_for_permission=False)
+
+    assert not one.waiting.done()
+    await office.observer.hear_router(report(21, "error", id=job.id, submitted=None))
+
+    assert (await one.waiting)[1]
+
+
+async def test_closing_ends_every_wait(office: Office) -> None:
+    """Those that have begun, and one that comes just then."""
+    job = await created(office)
+    waiters = [await waiter(office, job.id) for _ in range(3)]
+
+    office.hub.close()
+
+    assert [await one.waiting for one in [*waiters, await waiter(office, job.id)]] == [(job, False)] * 4
+    assert office.hub._bells == {}
+
+
+async def test_who_leaves_takes_the_wait_along(office: Office) -> None:
+    """Others of the same job stay."""
+    job = await created(office)
+    leaver, stayer = [await waiter(office, job.id) for _ in range(2)]
+
+    leaver.visit.end()
+
+    assert await leaver.waiting == (job, False)
+    assert not stayer.waiting.done()
+    assert office.hub._bells == {job.id: {stayer.visit.bell}}
+    stayer.visit.end()
+    await stayer.waiting
+
+
+async def test_a_wait_for_a_job_that_nobody_knows_is_refused(office: Office) -> None:
+    """At once: it would never end."""
+    with pytest.raises(JobNotKnown):
+        await office.jobs.wait(JOB, within_s=LONG_S, wait_for_permission=True, visit=Visit())
+
+
+async def test_a_job_never_heard_of_is_asked_for_and_waited_for(office: Office) -> None:
+    """It may be another team's."""
+    office.router.jobs[JOB] = report(1, owner=owned_by("mercy"))
+    one = await waiter(office, JOB)
+
+    await office.observer.hear_router(report(2, "complete", owner=owned_by("mercy")))
+
+    assert [told.phase for told in (await one.waiting)[:1]] == [Phase.COMPLETE]
+
+
+async def test_the_latest_status_of_a_job_that_nobody_knows_is_refused(office: Office) -> None:
+    """An empty list would say that it has not begun."""
+    with pytest.raises(JobNotKnown):
+        await office.jobs.latest_statuses(JOB, limit=1, cursor=None)
 
 
 # News of one job, in turn

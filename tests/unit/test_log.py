@@ -14,6 +14,7 @@ from app.domain.errors import StoreAway
 from app.domain.events import Event, Told
 from app.domain.jobs import Mark
 from app.domain.phases import Phase
+from app.domain.ports import JobFilter
 from app.store.engine import open_engine
 from app.store.history import SqlHistory, open_history
 from tests.support.news import JOB, NOON, OTHER_JOB, job_in, message_event, told_messages
@@ -176,6 +177,22 @@ async def test_the_job_of_a_failed_entry_stays_as_it_was(log: Log) -> None:
             await history.keep(told_messages(replace(RUNNING, phase=Phase.STOPPING), 1))
 
         assert await history.job(JOB) == RUNNING
+
+
+async def test_labels_of_a_job_that_was_not_written_are_not_left_behind(log: Log) -> None:
+    """The next job may get its key in the table."""
+    labelled = replace(RUNNING, labels={"study": "bc-7"})
+    by_label = JobFilter(labels=(("study", None),))
+
+    async with log.open() as history:
+        (bad,) = await outcomes(history, told_messages(labelled, 1, 1))
+        await history.keep(told_messages(replace(OTHER, labels={}), 1))
+        left = await history.page(by_label, limit=2, cursor=None)
+        await history.keep(told_messages(labelled, 1))
+        found = await history.page(by_label, limit=2, cursor=None)
+
+    assert isinstance(bad, StoreAway)
+    assert [[job.id for job in page.jobs] for page in (left, found)] == [[], [JOB]]
 
 
 async def test_a_full_disk_fails_everybody_and_writing_goes_on_afterwards(log: Log) -> None:

@@ -1,6 +1,7 @@
 """The schema comes from migrations alone, and a value comes back from its row as it was."""
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -18,7 +19,9 @@ from app.domain.errors import StoreAway
 from app.domain.events import Kind, Source
 from app.domain.jobs import Job
 from app.domain.phases import Phase
-from app.store.engine import migrate, migrations
+from app.domain.ports import JobFilter
+from app.store.engine import migrate, migrations, open_engine
+from app.store.history import open_history
 from app.store.tables import KINDS, PHASES, ROLES, SOURCES, VERBS, from_us, job_of, job_values, to_us
 from tests.support.news import NOON, full_job, job_in
 
@@ -30,6 +33,14 @@ def url(tmp_path: Path) -> str:
 
 def engine_of(url: str) -> sa.Engine:
     return sa.create_engine(sa.make_url(url).set(drivername="sqlite"))
+
+
+def migrated_to(url: str, version: str) -> sa.Engine:
+    engine = engine_of(url)
+    assert engine.url.database is not None
+    Path(engine.url.database).parent.mkdir(parents=True)
+    command.upgrade(migrations(url), version)
+    return engine
 
 
 def tables_in(url: str) -> set[str]:
@@ -60,7 +71,29 @@ def test_the_schema_goes_up_down_and_up_again(url: str) -> None:
 
     migrate(url)
 
-    assert tables_in(url) == {"alembic_version", "job", "event", "position", "action", "api_key", "stream_pass"}
+    ours = {"job", "job_label", "event", "position", "action", "api_key", "stream_pass"}
+    assert tables_in(url) == {"alembic_version", *ours}
+
+
+async def test_labels_of_jobs_that_were_there_before_are_found(url: str) -> None:
+    """More jobs than are taken at a time, and names of labels that a database may spell in its own way."""
+    odd = {'a"b': "x\\y", "é": "1", "": "", "a": "1", "a\0b": "2\0", "a.b[0]": "[1]", "n": "null"}
+    jobs = [replace(full_job(), id=UUID(int=n), labels={"n": str(n)} if n else odd) for n in range(1_001)]
+    jobs[1] = replace(jobs[1], labels={})
+    engine = migrated_to(url, "0002")
+    with engine.begin() as connection:
+        table = sa.Table("job", sa.MetaData(), autoload_with=connection)
+        connection.execute(sa.insert(table), [job_values(job) for job in jobs])
+    engine.dispose()
+
+    async with open_engine(url) as migrated, open_history(migrated, tell=lambda _: None, now=lambda: NOON) as history:
+        for wanted in (*odd.items(), *((name, None) for name in odd if name != "n"), ("n", "null")):
+            page = await history.page(JobFilter(labels=(wanted,)), limit=2, cursor=None)
+            assert [job.id for job in page.jobs] == [jobs[0].id], wanted
+        for n in (2, 500, 1_000):
+            page = await history.page(JobFilter(labels=(("n", str(n)),)), limit=2, cursor=None)
+            assert [job.id for job in page.jobs] == [jobs[n].id]
+        assert (await history.page(JobFilter(labels=(("n", "1"),)), limit=2, cursor=None)).jobs == ()
 
 
 def test_migrating_again_changes_nothing(url: str) -> None:
@@ -136,6 +169,8 @@ def test_numbers_of_roles_and_verbs_stay_as_they_are() -> None:
         "accept": 5,
         "deny": 6,
         "upload": 7,
+        "agree": 8,
+        "end_agreement": 9,
     }
 
 

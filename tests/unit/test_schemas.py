@@ -2,6 +2,7 @@
 
 import json
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from app.api.schemas.jobs import FindQuery, JobsQuery, JobToCreate, JobView, job
 from app.domain.phases import BUCKETS, WITHOUT_CODE, Bucket, Phase
 from tests.support.news import full_job, job_in
 
+NINE_THIRTY = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 LEAST = {"job_name": "a job", "operation": "REGRESSION"}
 
 
@@ -93,6 +95,30 @@ def test_what_is_wrong_is_refused_and_named(field: str, value: object) -> None:
     assert {where.split(".")[0] for where in refused(**{field: value})} == {field}
 
 
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2026-03-01T09:30:00Z",
+        "2026-03-01T09:30Z",
+        "2026-03-01t10:30:00.000+01:00",
+        "2026-03-01 10:30:00+0100",
+        "2026-02-28T23:30:00-10:00",
+    ],
+)
+def test_a_moment_is_one_wherever_it_is_written(moment: str) -> None:
+    """Each place has its own clock."""
+    assert FindQuery.model_validate({"created_after": moment}).value().created_after == NINE_THIRTY
+
+
+@pytest.mark.parametrize(
+    "moment", ["2026-03-01T09:30:00", "2026-03-01T10:30:00 01:00", "2026-03-01", "1772357400", 1772357400, "today", ""]
+)
+def test_a_moment_without_its_zone_is_refused_with_what_to_do(moment: object) -> None:
+    """Whose half past nine it is would be a guess; and a plus that is not written %2B comes as a space."""
+    with pytest.raises(ValidationError, match=r"with its zone, as 2026-03-01T09:30:00Z; in an address \+ is %2B"):
+        FindQuery.model_validate({"created_before": moment})
+
+
 @pytest.mark.parametrize("model", [JobToCreate, Reason, FindQuery, JobsQuery])
 def test_unknown_fields_are_refused_everywhere(model: type[JobToCreate | Reason | FindQuery | JobsQuery]) -> None:
     """A filter that is ignored shows jobs that were not asked for."""
@@ -135,7 +161,11 @@ def test_a_job_is_shown_whole() -> None:
     assert set(shown) == set(JobView.model_fields)
     assert shown["params"] == {"a": 1.0}
     assert shown["preprocessor"] == [{"columns": ["a"]}]
-    assert shown["model_status"] == {"__type": "EpochMetrics", "loss": 0.5}
+    assert shown["model_status"] == {
+        "type": "EpochMetrics",
+        "latest": {"__type": "EpochMetrics", "loss": 0.5},
+        "parties": {"all": {"0": {"loss": 0.5}}},
+    }
     assert shown["created"] == "2026-03-01T12:00:00.123456Z"
     assert shown["result"]["raw_status"] == '{"accuracy": 0.9}'
 

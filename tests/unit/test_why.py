@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.domain.phases import Phase
-from app.domain.why import Reason, message, why
+from app.domain.why import WhyKind, message, why
 from tests.support.news import NOON, PERMISSION, PLACE, job_in
 
 
@@ -20,21 +20,21 @@ def test_every_phase_has_a_sentence(phase: Phase) -> None:
 @pytest.mark.parametrize(
     ("phase", "reason"),
     [
-        (Phase.CREATED, Reason.NOT_SUBMITTED),
-        (Phase.WAITING_ON_PERMISSION, Reason.PERMISSION),
-        (Phase.WAITING_ON_QUEUE, Reason.QUEUE),
-        (Phase.STOPPING, Reason.DECISION),
-        (Phase.CANCELLED, Reason.DECISION),
-        (Phase.KILLED, Reason.DECISION),
-        (Phase.DENIED, Reason.DECISION),
-        (Phase.ERROR, Reason.ERROR),
-        (Phase.LOST, Reason.LOST),
+        (Phase.CREATED, WhyKind.NOT_SUBMITTED),
+        (Phase.WAITING_ON_PERMISSION, WhyKind.PERMISSION),
+        (Phase.WAITING_ON_QUEUE, WhyKind.QUEUE),
+        (Phase.STOPPING, WhyKind.DECISION),
+        (Phase.CANCELLED, WhyKind.DECISION),
+        (Phase.KILLED, WhyKind.DECISION),
+        (Phase.DENIED, WhyKind.DECISION),
+        (Phase.ERROR, WhyKind.ERROR),
+        (Phase.LOST, WhyKind.LOST),
         (Phase.STARTING, None),
         (Phase.IN_PROGRESS, None),
         (Phase.COMPLETE, None),
     ],
 )
-def test_what_does_not_run_says_why(phase: Phase, reason: Reason | None) -> None:
+def test_what_does_not_run_says_why(phase: Phase, reason: WhyKind | None) -> None:
     """The third promise: the answer is data."""
     answer = why(job_in(phase))
 

@@ -4,12 +4,19 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
-from app.api.schemas.common import plain
-from app.domain.network import Asset, Operation
+from app.api.schemas.common import Name, Strict, plain
+from app.domain.network import Asset, Operation, Whose
 
 Kind = Literal["table", "model"]
+
+
+class TableToMake(Strict):
+    """What is said of a table that is brought."""
+
+    name: Name | None = None
+    temporary: bool = False
 
 
 class ColumnView(BaseModel):
@@ -20,8 +27,18 @@ class ColumnView(BaseModel):
     role: str
 
 
+class TableView(BaseModel):
+    """Rows of a table, from `offset` on; `records` is how many it has, `next_offset` null at its end."""
+
+    columns: list[str]
+    rows: list[list[JsonValue]]
+    offset: int
+    records: int
+    next_offset: int | None
+
+
 class AssetView(BaseModel):
-    """A table or a model. `records` is null before its bytes have arrived."""
+    """A table or a model. `records` is null before its bytes have arrived; a `temporary` one goes with its last job."""
 
     id: UUID
     name: str
@@ -31,6 +48,13 @@ class AssetView(BaseModel):
     records: int | None
     job_id: UUID | None
     created: datetime
+    temporary: bool
+
+
+class UsageView(BaseModel):
+    """Whose permission this team would need: the algorithm's owner's, a dataset owner's, both; null: nobody's."""
+
+    status: Whose | None
 
 
 class AssetList(BaseModel):
@@ -40,12 +64,13 @@ class AssetList(BaseModel):
 
 
 class OperationView(BaseModel):
-    """What a job can name as its operation. `params` is a JSON Schema."""
+    """What a job can name as its operation. `params` is a JSON Schema; `preprocessor` too, null where it takes none."""
 
     name: str
     description: str
     params: dict[str, Any]
     datasets: dict[str, int]
+    preprocessor: dict[str, Any] | None
     message_types: list[str]
     available: bool
     why_not: str | None

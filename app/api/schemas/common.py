@@ -1,14 +1,27 @@
 """What several bodies and answers share."""
 
+import re
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 LARGEST_ID = 2**63 - 1  # of an event
 
+_ISO = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d\S*([Zz]|[+-]\d\d:?\d\d)")
+
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+
+
+def _as_iso(value: object) -> object:
+    if not isinstance(value, str) or _ISO.fullmatch(value) is None:
+        raise ValueError("Write a moment in ISO 8601 with its zone, as 2026-03-01T09:30:00Z; in an address + is %2B")
+    return value
+
+
+# Numbers are refused: whether they count seconds or milliseconds would be a guess.
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_iso, json_schema_input_type=AwareDatetime)]
 
 
 class Strict(BaseModel):

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from pydantic import BaseModel, Field, JsonValue, field_validator
 
-from app.api.schemas.common import Name, ResultView, Strict, plain
+from app.api.schemas.common import Moment, Name, ResultView, Strict, plain
 from app.domain.jobs import Job, NewJob
 from app.domain.phases import BUCKETS, Bucket, Phase
 from app.domain.ports import JobFilter
@@ -26,6 +26,7 @@ class JobToCreate(Strict):
     )
     params: dict[str, JsonValue] = Field(default_factory=dict, description="As the operation's JSON Schema says")
     labels: dict[str, str] = Field(default_factory=dict, description="Kept and returned, never interpreted")
+    stream_to: list[Name] = Field(default_factory=list, description="Teams taking part that may read the status stream")
 
     @field_validator("params", "preprocessor")
     @classmethod
@@ -47,6 +48,7 @@ class JobToCreate(Strict):
             preprocessor=None if preprocessors is None else tuple(dict(one) for one in preprocessors),
             params=dict(self.params),
             labels=self.labels,
+            stream_to=tuple(self.stream_to),
         )
 
 
@@ -54,15 +56,33 @@ class FindQuery(Strict):
     """Which job; all that are given must hold."""
 
     name: str | None = Field(None, description="The job_name, exactly")
+    name_regex: Annotated[str, Field(max_length=500)] | None = Field(
+        None, description="An RE2 pattern that is found anywhere in the job_name"
+    )
     id: UUID | None = None
     job_status: Bucket | None = None
     phase: list[Phase] = Field(default_factory=list)
     operation: str | None = None
     owner: str | None = Field(None, description="The user that created it")
+    label: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field(
+        default_factory=list, max_length=20, description="`key=value`, or `key` for any value"
+    )
+    created_after: Moment | None = Field(None, description="At this moment or later")
+    created_before: Moment | None = Field(None, description="Before this moment")
 
     def value(self) -> JobFilter:
         """As we say it."""
-        return JobFilter(name=self.name, id=self.id, phases=self._phases(), operation=self.operation, owner=self.owner)
+        return JobFilter(
+            name=self.name,
+            name_regex=self.name_regex,
+            id=self.id,
+            phases=self._phases(),
+            operation=self.operation,
+            owner=self.owner,
+            labels=tuple(map(_label, self.label)),
+            created_after=self.created_after,
+            created_before=self.created_before,
+        )
 
     def _phases(self) -> frozenset[Phase] | None:
         named = frozenset(self.phase) or None
@@ -96,6 +116,7 @@ class JobView(BaseModel):
     preprocessor: JsonValue
     params: JsonValue
     labels: dict[str, str]
+    stream_to: list[str]
     owner: OwnerView
     created_by: str | None
     created: datetime
@@ -115,9 +136,13 @@ class JobView(BaseModel):
 
 
 class JobSeen(JobView):
-    """A job, and how fresh this is: when the Router was last heard, and whether it is out of touch."""
+    """A job, and how fresh this is: when the Router was last heard, and whether it is out of touch.
+
+    `changed`: whether the look at the Router brought news; null where none was asked for.
+    """
 
     queue: list[dict[str, JsonValue]]
+    changed: bool | None
     observed_at: datetime | None
     stale: bool
 
@@ -151,10 +176,15 @@ def job_view(job: Job) -> JobView:
     return JobView.model_validate(_job_fields(job))
 
 
-def job_seen(job: Job, contact: Contact) -> JobSeen:
-    """The job as a single read shows it."""
-    fresh = {"observed_at": contact.observed_at, "stale": contact.stale}
+def job_seen(job: Job, contact: Contact, *, changed: bool | None = None, stale: bool = False) -> JobSeen:
+    """The job as a single read shows it; `stale` where this read itself could not ask the Router."""
+    fresh = {"observed_at": contact.observed_at, "stale": stale or contact.stale, "changed": changed}
     return JobSeen.model_validate({**_job_fields(job), "queue": plain(job.queue), **fresh})
+
+
+def _label(text: str) -> tuple[str, str | None]:
+    name, is_given, value = text.partition("=")
+    return name, value if is_given else None
 
 
 def _job_fields(job: Job) -> dict[str, object]:

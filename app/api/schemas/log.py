@@ -8,8 +8,10 @@ import msgspec
 from pydantic import BaseModel, JsonValue
 
 from app.api.schemas.common import ResultView, plain
+from app.api.schemas.events import Text
 from app.domain.actions import Action
-from app.domain.events import Event
+from app.domain.events import Event, Kind
+from app.domain.formatting import text_of
 from app.domain.messages import is_readable
 from app.domain.statuses import JobStatus
 
@@ -34,8 +36,21 @@ class Statuses(BaseModel):
     items: list[StatusView]
 
 
+class StatusPage(BaseModel):
+    """The latest JobStatus of each job, newest job first. Jobs whose Access Point has said nothing yet are not in it."""
+
+    items: list[StatusView]
+    next_cursor: str | None
+    as_of: int
+    observed_at: datetime | None
+    stale: bool
+
+
 class EventView(BaseModel):
-    """A row of the log. `late` news was kept, but never applied and never streamed."""
+    """A row of the log. `late` news was kept, but never applied and never streamed.
+
+    `text` is a message as people read it; null for all else.
+    """
 
     id: int
     event: str
@@ -44,6 +59,7 @@ class EventView(BaseModel):
     received: datetime
     late: bool
     data: JsonValue
+    text: Text | None
 
     @classmethod
     def of(cls, event: Event) -> "EventView":
@@ -56,6 +72,7 @@ class EventView(BaseModel):
             received=event.received,
             late=event.late,
             data=_readable(event.data),
+            text=Text.model_validate(plain(text_of(event.data))) if event.kind is Kind.MESSAGE else None,
         )
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from network.protocols.numeric_columns import is_numeric
-from network.protocols.parameters import RegressionParams
+from network.protocols.parameters import TargetParams
 from network.protocols.party import Dataset, JobFailed, Party
 
 OFFER_TOPIC = "columns"
@@ -25,7 +25,7 @@ class Columns(BaseModel):
     target: str
 
 
-def offer_columns(party: Party, params: RegressionParams) -> Columns:
+def offer_columns(party: Party, params: TargetParams) -> Columns:
     """The owner's side: tell the initiator what is here, and return what it chose.
 
     Raises JobFailed when there is no target or no numeric feature, and when the choice is not what was offered.
@@ -54,7 +54,7 @@ def _parse(payload: bytes, *, team: str) -> Columns:
         raise JobFailed(f"{team} sent no list of columns") from exc
 
 
-def _common_here(party: Party, params: RegressionParams) -> Columns:
+def _common_here(party: Party, params: TargetParams) -> Columns:
     here = [dataset for dataset in party.datasets if dataset.team == party.me]
     return _one_of({f"dataset {dataset.asset_id}": _columns_of(party, dataset, params=params) for dataset in here})
 
@@ -81,7 +81,7 @@ def _check_features(first: str, chosen: Columns, *, other: str, offer: Columns) 
             )
 
 
-def _columns_of(party: Party, dataset: Dataset, *, params: RegressionParams) -> Columns:
+def _columns_of(party: Party, dataset: Dataset, *, params: TargetParams) -> Columns:
     table, roles = party.table(dataset), party.roles(dataset)
     target = _target(table, roles, wanted=params.target, team=party.me)
     features = [

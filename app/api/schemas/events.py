@@ -1,0 +1,111 @@
+"""The data of events, as the API's description shows them. What is sent is ready-made text; tests hold the two together."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from app.api.schemas.jobs import JobView
+from app.domain.phases import Phase
+from app.domain.why import WhyKind
+
+
+class _Exact(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class MissingPermission(_Exact):
+    """A grant that is missing: `team` must allow the use of its asset."""
+
+    asset_id: UUID
+    asset: str = Field(description="The alias, `team/name`")
+    team: str
+    since: datetime
+
+
+class QueuePlace(_Exact):
+    """Place `place` of `of` in the queue of an Access Point; `away_since` is null while it is in touch."""
+
+    team: str
+    place: int
+    of: int
+    since: datetime
+    away_since: datetime | None
+
+
+class Why(_Exact):
+    """Why a job stands where it stands; which fields are there depends on `kind`."""
+
+    kind: WhyKind
+    waiting_on: list[MissingPermission] = Field(default=[], description="Of `permission`")
+    places: list[QueuePlace] = Field(default=[], description="Of `queue`")
+    reason: str | None = Field(default=None, description="Of `decision`, if one was given")
+    error: str = Field(default="", description="Of `error`")
+    error_code: int | None = Field(default=None, description="Of `error`")
+
+
+class PhaseChange(_Exact):
+    """`previous` is null for the first, and equals `phase` when only `why` changed."""
+
+    job_id: UUID
+    phase: Phase
+    previous: Phase | None
+    when: datetime
+    why: Why | None
+
+
+class UpstreamChange(_Exact):
+    """Whether the Access Point's stream can be read, and since when not."""
+
+    job_id: UUID
+    state: Literal["lost", "back"]
+    since: datetime
+
+
+class JobEnd(_Exact):
+    """The last event of a job, with its final phase."""
+
+    job_id: UUID
+    phase: Phase
+
+
+class JobSnapshot(_Exact):
+    """The job as it is now, and the newest number of the log."""
+
+    job: JobView
+    as_of: int
+
+
+class FeedSnapshot(_Exact):
+    """The newest number of the log."""
+
+    as_of: int
+
+
+class TypedMessage(BaseModel):
+    """What an Access Point streams, unchanged: fields beside `__type` are the type's own, and further types will come."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(alias="__type", examples=["RegressionTrainingMetrics"])
+
+
+class FeedMessage(_Exact):
+    """A message, and whose it is."""
+
+    job_id: UUID
+    message: JsonValue
+
+
+class Text(_Exact):
+    """A message as people read it: its lines, and one line in short."""
+
+    lines: list[str]
+    line: str
+
+
+class FeedText(Text):
+    """The same, and whose it is."""
+
+    job_id: UUID

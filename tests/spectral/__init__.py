@@ -1,0 +1,1 @@
+"""Spectral, which reads the API's description as its users' tools will."""
