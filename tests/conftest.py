@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import network
-from tests.support.gateway import Caller, Finished, Gateway, finished_jobs, router_settings, served
+from tests.support import network as carried
+from tests.support.gateway import Caller, Finished, Gateway, Listener, finished_jobs, router_settings, served
 from tests.support.keys import Guarded, guarded_gateway
 from tests.support.network import LONG_REGRESSION, RunningNetwork
+from tests.support.scripted import TOKEN, ScriptedNetwork, scripted_network
 
-running_network = network.running_network
+running_network = carried.running_network
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +65,18 @@ async def long_job(caller: Caller) -> AsyncIterator[str]:
     yield job_id
     await caller.client.post(f"/v1/jobs/{job_id}/kill")
     await caller.until_end(job_id)
+
+
+@pytest.fixture
+async def network() -> AsyncIterator[ScriptedNetwork]:
+    """A Router and an Access Point that say what a test tells them to."""
+    async with scripted_network() as scripted:
+        yield scripted
+
+
+@pytest.fixture
+async def watcher(network: ScriptedNetwork, tmp_path: Path) -> AsyncIterator[Listener]:
+    """A program that watches a gateway of theirs."""
+    with served(tmp_path, GATEWAY_ROUTER_URL=network.url, GATEWAY_ROUTER_TOKEN=TOKEN) as gateway:
+        async with gateway.client() as client:
+            yield Listener(gateway, client)

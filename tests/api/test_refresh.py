@@ -1,17 +1,15 @@
 """`?refresh=true`: a look at the Router by whoever does not want to wait for its news."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from time import monotonic
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from tests.support.gateway import Caller, Finished, Json, Listener, served
+from tests.support.gateway import Caller, Finished, Json, Listener
 from tests.support.network import INTERSECTION, REGRESSION
-from tests.support.scripted import TOKEN, ScriptedNetwork, scripted_network
+from tests.support.scripted import ScriptedNetwork
 
 # The Router alone tells of it: nobody else asks there for the address of its stream.
 MERCYS: dict[str, Any] = {"owner": {"user": "owner@mercy", "team": "mercy"}}
@@ -19,21 +17,12 @@ _AT_ONCE = 20
 
 
 @pytest.fixture
-async def network() -> AsyncIterator[ScriptedNetwork]:
-    async with scripted_network() as network:
-        yield network
-
-
-@pytest.fixture
-async def watcher(network: ScriptedNetwork, tmp_path: Path) -> AsyncIterator[Listener]:
+async def watcher(watcher: Listener, network: ScriptedNetwork) -> Listener:
     """Of a gateway that has heard of a job in the queue, and hears nothing more by itself."""
-    with served(tmp_path, GATEWAY_ROUTER_URL=network.url, GATEWAY_ROUTER_TOKEN=TOKEN) as gateway:
-        async with gateway.client() as client:
-            watcher = Listener(gateway, client)
-            await network.router_says("queue", **MERCYS)
-            await watcher.eventually("/v1/jobs", lambda page: len(page["items"]) == 1 and not page["stale"])
-            network.tells_changes = False
-            yield watcher
+    await network.router_says("queue", **MERCYS)
+    await watcher.eventually("/v1/jobs", lambda page: len(page["items"]) == 1 and not page["stale"])
+    network.tells_changes = False
+    return watcher
 
 
 def told(job: Json) -> tuple[str, bool | None, bool]:

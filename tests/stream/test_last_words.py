@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.events import Event
 from tests.support.gateway import Gateway, Listener
-from tests.support.scripted import TOKEN, ScriptedNetwork, scripted_network
+from tests.support.scripted import TOKEN, ScriptedNetwork
 
 _FINISHED: dict[str, Any] = {
     "finished": "2026-03-01T09:31:00.000000Z",
@@ -31,13 +31,12 @@ async def _gateway_of(network: ScriptedNetwork, data_dir: Path, **settings: str)
 
 
 @pytest.fixture
-async def network() -> AsyncIterator[ScriptedNetwork]:
+async def network(network: ScriptedNetwork) -> ScriptedNetwork:
     """Has a job that calculates and has said one thing."""
-    async with scripted_network() as scripted:
-        await scripted.router_says("running")
-        await scripted.stream_says(b'"starting"')
-        await scripted.stream_tells_status(3, "in progress")
-        yield scripted
+    await network.router_says("running")
+    await network.stream_says(b'"starting"')
+    await network.stream_tells_status(3, "in progress")
+    return network
 
 
 @pytest.mark.parametrize(

@@ -1,31 +1,14 @@
 """Another team's job: its stream is ours to read if that team shares it, its phases always."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.support.gateway import NDJSON, Caller, Listener, served
+from tests.support.gateway import NDJSON, Caller, Listener
 from tests.support.network import INTERSECTION
-from tests.support.scripted import TOKEN, ScriptedNetwork, scripted_network
+from tests.support.scripted import ScriptedNetwork
 
 THEIRS = {**INTERSECTION, "dataset": ["mercy/patients", "globex/patients"]}
 MERCYS: dict[str, Any] = {"owner": {"user": "owner@mercy", "team": "mercy"}}
-
-
-@pytest.fixture
-async def network() -> AsyncIterator[ScriptedNetwork]:
-    async with scripted_network() as network:
-        yield network
-
-
-@pytest.fixture
-async def watcher(network: ScriptedNetwork, tmp_path: Path) -> AsyncIterator[Listener]:
-    with served(tmp_path, GATEWAY_ROUTER_URL=network.url, GATEWAY_ROUTER_TOKEN=TOKEN) as gateway:
-        async with gateway.client() as client:
-            yield Listener(gateway, client)
 
 
 async def test_a_shared_job_is_streamed_like_ones_own_but_for_its_result(caller: Caller) -> None:

@@ -1,32 +1,17 @@
 """Messages as text: a `text` event in place of each, under the same id, in either form of both streams."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.described import document, validator
 from tests.support.events import Event, SseReader, joined, ndjson, numbered, sse
-from tests.support.gateway import Caller, Finished, Listener, served
-from tests.support.scripted import TOKEN, ScriptedNetwork, scripted_network
+from tests.support.gateway import Caller, Finished, Listener
+from tests.support.scripted import ScriptedNetwork
 
 READERS = {"text/event-stream": sse, "application/x-ndjson": ndjson}
 FORMS = list(READERS)
-
-
-@pytest.fixture
-async def network() -> AsyncIterator[ScriptedNetwork]:
-    async with scripted_network() as network:
-        yield network
-
-
-@pytest.fixture
-async def watcher(network: ScriptedNetwork, tmp_path: Path) -> AsyncIterator[Listener]:
-    with served(tmp_path, GATEWAY_ROUTER_URL=network.url, GATEWAY_ROUTER_TOKEN=TOKEN) as gateway:
-        async with gateway.client() as client:
-            yield Listener(gateway, client)
 
 
 async def heard(caller: Caller, job_id: str, form: str, **query: str) -> list[Event]:

@@ -222,8 +222,8 @@ def test_split_training_without_sound_reports_tells_the_rest(reports: object) ->
     ("kind", "title"),
     [
         ("FederatedTrainMetrics", "Federated training"),
-        ("NNSMPCMetrics", "Training of a neural network under SMPC"),
-        ("NNFEDMetrics", "Federated training of a neural network"),
+        ("NNSMPCMetrics", "Neural network under SMPC"),
+        ("NNFEDMetrics", "Federated neural network"),
         ("RegressionTrainingMetrics", "Regression"),
         ("PSIMetrics", "Private set intersection"),
         ("RecommenderTrainMetrics", "Training of a recommender"),
