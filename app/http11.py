@@ -5,7 +5,9 @@ import re
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _OFFER = re.compile(rb"\r\nupgrade:[ \t]*h2c[ \t]*(?=\r\n)", re.IGNORECASE)
-_END_OF_HEAD = b"\r\n\r\n"
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_REQUEST = re.compile(rb"[A-Z]{1,20}( [^\r\n]*|$)")
+_LONGEST_HEAD = 64 * 1024
 
 
 class Http11(HttpToolsProtocol):
@@ -15,12 +17,21 @@ class Http11(HttpToolsProtocol):
     other protocol's: the request would arrive without.
     """
 
+    _head = b""
+
     def data_received(self, data: bytes) -> None:
-        """Bytes of the client; in a head the offer is passed over."""
-        if not self._is_in_body():
-            head, end, rest = data.partition(_END_OF_HEAD)
-            data = _OFFER.sub(b"", head + end) + rest
-        super().data_received(data)
+        """Bytes of the client. A head is passed on once it is whole, in however many pieces it came."""
+        if self._is_in_body():
+            super().data_received(data)
+            return
+        self._head += data
+        end = _END_OF_HEAD.search(self._head)
+        if end is None and len(self._head) <= _LONGEST_HEAD and _REQUEST.match(self._head):
+            return
+        whole, self._head = self._head, b""
+        # What is no head, or too long for one, the parser refuses.
+        until = end.end() if end else 0
+        super().data_received(_OFFER.sub(b"", whole[:until]) + whole[until:])
 
     def _is_in_body(self) -> bool:
         # There is none before the first request.

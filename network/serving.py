@@ -12,6 +12,8 @@ from starlette.applications import Starlette
 
 from network import ports
 
+# Longer than clients keep an idle connection: closed just as a request sets out on it, its outcome would be unknown.
+_KEEP_ALIVE_S = 75
 _LAST_CALLS_S = 1
 
 
@@ -55,7 +57,13 @@ async def serve(
 ) -> None:
     """Serve until `stop`; `end_streams` makes the endless answers end by themselves."""
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_LAST_CALLS_S, ws="none"
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_LAST_CALLS_S,
+        ws="none",
     )
     server = _Server(config, listening=listening)
     serving = asyncio.create_task(server.serve(sockets=[ports.bind(settings.host, settings.port)]))

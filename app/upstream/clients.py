@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import httpx
 
 _CALLS_AT_ONCE = 64
+# Shorter than servers keep an idle connection (five seconds and more): a request that sets out on one just as it is
+# closed there has an unknown outcome.
+_KEPT_IDLE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +25,9 @@ class Clients:
 async def open_clients(url: str, *, token: str, call_timeout_s: float, silence_s: float) -> AsyncIterator[Clients]:
     """Clients of one Router. Redirects are refused, and no proxy of the environment is used."""
     headers = {"Authorization": f"Bearer {token}"}
-    limits = httpx.Limits(max_connections=_CALLS_AT_ONCE, max_keepalive_connections=_CALLS_AT_ONCE)
+    limits = httpx.Limits(
+        max_connections=_CALLS_AT_ONCE, max_keepalive_connections=_CALLS_AT_ONCE, keepalive_expiry=_KEPT_IDLE_S
+    )
     unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     # Made once: reading the certificates takes longer than all the rest. SSL_CERT_FILE names those of an own authority.
     tls = httpx.create_ssl_context()

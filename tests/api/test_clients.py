@@ -32,6 +32,23 @@ def test_an_offer_of_http_2_costs_no_body(gateway: Gateway, length: bytes, body:
             assert _answer(connection)["field"] == "operation"
 
 
+@pytest.mark.parametrize("cut", [b"Connection", b"Upgrade: h2c", b"h2c", b"2c", b"\r\nContent-Length", b"Content-Type"])
+def test_an_offer_is_declined_wherever_the_head_is_cut(gateway: Gateway, cut: bytes) -> None:
+    """Networks cut where they like."""
+    head = b"POST /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+    request = b"%sContent-Length: %d\r\nContent-Type: application/json\r\n\r\n%s" % (head, len(_BODY), _BODY)
+    first, second = request[: request.index(cut)], request[request.index(cut) :]
+
+    with socket.create_connection((urlsplit(gateway.url).hostname, urlsplit(gateway.url).port), WITHIN_S) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in (first, second, request):
+            connection.sendall(piece)
+            if piece is not first:
+                assert _answer(connection)["field"] == "operation"
+            else:
+                _wait_until_read(gateway)
+
+
 def test_bytes_of_a_body_are_never_taken_for_an_offer(gateway: Gateway) -> None:
     """They come in pieces that may look like anything."""
     body = b"text\r\nbefore\r\nUpgrade: h2c\r\nafter\r\n\r\n"
@@ -55,3 +72,10 @@ def _answer(connection: socket.socket) -> Json:
         rest += connection.recv(65536)
     content: Json = json.loads(rest)
     return content
+
+
+def _wait_until_read(gateway: Gateway) -> None:
+    """Another request, answered: by then the server has read what was sent before."""
+    with socket.create_connection((urlsplit(gateway.url).hostname, urlsplit(gateway.url).port), WITHIN_S) as other:
+        other.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert _answer(other)["status"] == "alive"

@@ -95,7 +95,7 @@ def test_migrate_makes_the_database_and_can_be_repeated(tmp_path: Path) -> None:
     assert {"job", "event", "position"} <= tables
 
 
-@pytest.mark.parametrize("command", ["serve", "migrate"])
+@pytest.mark.parametrize("command", ["serve", pytest.param("migrate", marks=pytest.mark.full)])
 def test_a_newer_programs_database_is_refused_and_left_alone(tmp_path: Path, command: str) -> None:
     """An older program would write what the newer one cannot read."""
     _gateway("migrate", data_dir=tmp_path)
@@ -112,7 +112,10 @@ def test_a_newer_programs_database_is_refused_and_left_alone(tmp_path: Path, com
     assert (tmp_path / "gateway.db").read_bytes() == before
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])  # noqa: S104  (to be refused)
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", *(pytest.param(one, marks=pytest.mark.full) for one in ("::", "192.0.2.1", "example.org"))],  # noqa: S104  (to be refused)
+)
 def test_an_address_that_others_reach_is_refused(tmp_path: Path, host: str) -> None:
     """Without authentication whoever reaches the gateway may do everything."""
     refused = _gateway("serve", data_dir=tmp_path, GATEWAY_HOST=host)
@@ -127,8 +130,8 @@ def test_an_address_that_others_reach_is_refused(tmp_path: Path, host: str) -> N
     ("settings", "named"),
     [
         ({"GATEWAY_PORT": "many"}, "GATEWAY_PORT"),
-        ({"GATEWAY_ROUTER_URL": "http://127.0.0.1:1"}, "GATEWAY_ROUTER_TOKEN"),
-        ({"GATEWAY_ROUTER": "carrier-pigeon"}, "GATEWAY_ROUTER"),
+        pytest.param({"GATEWAY_ROUTER_URL": "http://127.0.0.1:1"}, "GATEWAY_ROUTER_TOKEN", marks=pytest.mark.full),
+        pytest.param({"GATEWAY_ROUTER": "carrier-pigeon"}, "GATEWAY_ROUTER", marks=pytest.mark.full),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(tmp_path: Path, settings: dict[str, str], named: str) -> None:

@@ -55,7 +55,7 @@ async def caller(running_network: RunningNetwork, tmp_path: Path) -> AsyncIterat
 
 
 @pytest.mark.parametrize(
-    ("jobs", "computing", "within_s"), [(40, 2, WITHIN_S), pytest.param(200, 24, 300.0, marks=pytest.mark.full)]
+    ("jobs", "computing", "within_s"), [(24, 1, WITHIN_S), pytest.param(200, 24, 300.0, marks=pytest.mark.full)]
 )
 async def test_a_list_and_the_feed_after_it_are_what_the_router_says(
     caller: Caller, jobs: int, computing: int, within_s: float

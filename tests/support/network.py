@@ -31,6 +31,10 @@ LONG_REGRESSION = REGRESSION | {
 }
 
 
+# A connection that was kept may be closed just as it is used again; parts come and go here.
+_KEEP_NONE = httpx.Limits(max_keepalive_connections=0)
+
+
 class RunningNetwork:
     """The parts as processes, and what a user of them needs.
 
@@ -129,7 +133,7 @@ class RunningNetwork:
         if user not in self._clients:
             headers = {"Authorization": f"Bearer {self.user_token(user)}"}
             self._clients[user] = httpx.Client(
-                base_url=self.router_url, headers=headers, timeout=WITHIN_S, verify=False
+                base_url=self.router_url, headers=headers, timeout=WITHIN_S, verify=False, limits=_KEEP_NONE
             )
         return self._clients[user]
 
