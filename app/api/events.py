@@ -11,6 +11,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from sse_starlette import EventSourceResponse
 
+from app.api.accepting import preferred
 from app.api.access import CallerDep
 from app.api.frames import Frames, NdjsonFrames, SseFrames, of_all, of_all_as_text, of_job, of_job_as_text
 from app.api.rooms import Rooms, RoomsDep
@@ -152,7 +153,8 @@ async def _position(rooms: Rooms, after: int | None, last_event_id: str | None, 
 
 
 def _frames(accept: str) -> Frames:
-    return NdjsonFrames() if "application/x-ndjson" in accept else SseFrames()
+    kind = preferred(accept, (SseFrames.media_type, NdjsonFrames.media_type))
+    return NdjsonFrames() if kind == NdjsonFrames.media_type else SseFrames()
 
 
 def _stream(

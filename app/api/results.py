@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from app.api.accepting import preferred
 from app.api.rooms import RoomsDep
 from app.api.schemas.assets import TableView
 from app.api.schemas.common import LARGEST_ID, ResultView
@@ -100,12 +101,10 @@ async def asset(job_id: UUID, request: Request, rooms: RoomsDep, conditions: Con
 
 
 def _form(accept: str) -> str:
-    for wanted in (part.partition(";")[0].strip().lower() for part in accept.split(",")):
-        if wanted in TABLE_FORMS:
-            return wanted
-        if wanted in ("*/*", "application/*"):
-            return TABLE_FORMS[0]
-    raise NotAcceptable(f"A table comes as one of {', '.join(TABLE_FORMS)}.", allowed=TABLE_FORMS)
+    form = preferred(accept, TABLE_FORMS)
+    if form is None:
+        raise NotAcceptable(f"A table comes as one of {', '.join(TABLE_FORMS)}.", allowed=TABLE_FORMS)
+    return form
 
 
 async def _passed_on(opening: AbstractAsyncContextManager[Content], request: Request) -> Response:

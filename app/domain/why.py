@@ -5,8 +5,9 @@ from enum import StrEnum
 
 import msgspec
 
-from app.domain.jobs import Job, Permission, Place
+from app.domain.jobs import Job, Moment, Permission, Place
 from app.domain.phases import Phase
+from app.domain.wording import one_line
 
 
 class WhyKind(StrEnum):
@@ -18,6 +19,7 @@ class WhyKind(StrEnum):
     DECISION = "decision"
     ERROR = "error"
     LOST = "lost"
+    UNKNOWN = "unknown"
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,29 +31,29 @@ class Why(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
     error: str = ""
     error_code: int | None = None
+    since: Moment | None = None
 
 
-_DECIDED = frozenset({Phase.STOPPING, Phase.CANCELLED, Phase.KILLED, Phase.DENIED})
+_UNDER_WAY = frozenset({Phase.STARTING, Phase.IN_PROGRESS})
 
 
 def why(job: Job) -> Why | None:
-    """None: the job runs, or ran to its end."""
-    if job.phase is Phase.CREATED:
-        return Why(kind=WhyKind.NOT_SUBMITTED)
-    if job.phase is Phase.WAITING_ON_PERMISSION:
-        return Why(kind=WhyKind.PERMISSION, waiting_on=job.waiting_on)
-    if job.phase is Phase.WAITING_ON_QUEUE:
-        return Why(kind=WhyKind.QUEUE, places=job.queue)
-    if job.phase in _DECIDED:
-        return Why(kind=WhyKind.DECISION, reason=job.reason)
-    if job.phase is Phase.ERROR:
-        return Why(kind=WhyKind.ERROR, error=job.error, error_code=job.error_code)
-    return Why(kind=WhyKind.LOST) if job.phase is Phase.LOST else None
+    """None: the job runs, or ran to its end. Unknown: it should run, but nothing can be heard of it."""
+    if job.phase in _REASONS:
+        return _REASONS[job.phase](job)
+    return Why(kind=WhyKind.UNKNOWN, since=job.upstream_lost_since) if _is_out_of_touch(job) else None
 
 
 def message(job: Job) -> str:
     """One human line: the reference's `pretty_status_msg`."""
-    return _SENTENCES[job.phase](job)
+    text = _SENTENCES[job.phase](job)
+    if _is_out_of_touch(job):
+        text += f", as far as is known: it cannot be heard since {job.upstream_lost_since:%Y-%m-%d %H:%M:%S} UTC"
+    return one_line(text)
+
+
+def _is_out_of_touch(job: Job) -> bool:
+    return job.upstream_lost_since is not None and job.phase in _UNDER_WAY
 
 
 def _permission(job: Job) -> str:
@@ -87,4 +89,16 @@ _SENTENCES: dict[Phase, Callable[[Job], str]] = {
     Phase.CANCELLED: lambda job: _decided("Cancelled", job.reason),
     Phase.KILLED: lambda job: _decided("Killed", job.reason),
     Phase.DENIED: lambda job: _decided("Denied", job.reason),
+}
+
+_REASONS: dict[Phase, Callable[[Job], Why]] = {
+    Phase.CREATED: lambda _: Why(kind=WhyKind.NOT_SUBMITTED),
+    Phase.WAITING_ON_PERMISSION: lambda job: Why(kind=WhyKind.PERMISSION, waiting_on=job.waiting_on),
+    Phase.WAITING_ON_QUEUE: lambda job: Why(kind=WhyKind.QUEUE, places=job.queue),
+    Phase.ERROR: lambda job: Why(kind=WhyKind.ERROR, error=job.error, error_code=job.error_code),
+    Phase.LOST: lambda _: Why(kind=WhyKind.LOST),
+    **dict.fromkeys(
+        (Phase.STOPPING, Phase.CANCELLED, Phase.KILLED, Phase.DENIED),
+        lambda job: Why(kind=WhyKind.DECISION, reason=job.reason),
+    ),
 }

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from app.domain.errors import JobNotFinished, ResultNotKnown
 from app.domain.jobs import Result
+from app.domain.phases import Phase
 from app.domain.ports import AccessPoints, Content, Router, Wanted
 from app.services.jobs import Jobs
 
@@ -30,6 +31,8 @@ class Results:
             return job.result
         if not job.is_over:
             raise JobNotFinished(f"The job has not ended yet: {job.phase}. Follow its events.", phase=job.phase)
+        if job.phase is Phase.COMPLETE:
+            raise ResultNotKnown(f"What the job came to is told to {job.owner.team} alone.", owner_team=job.owner.team)
         raise ResultNotKnown(f"The job ended without a result: {job.phase}.", phase=job.phase)
 
     @asynccontextmanager

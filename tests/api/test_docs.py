@@ -41,7 +41,7 @@ ARCHITECTURE = ROOT / "docs" / "architecture.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 SHOWS_COMMANDS = (README, API, OPERATIONS)
 
-NOT_IN_OPENAPI = {"GET /", "GET /docs", "GET /openapi.json"}
+NOT_IN_OPENAPI = {"GET /", "GET /docs", "GET /openapi.json", "GET /openapi-3.1.json"}
 ROUTE = re.compile(r"(?:GET|POST|PUT|PATCH|DELETE) /[^\s?]*")
 OUR_FILES = re.compile(r"(?:app|network|migrations|benchmarks|docs|tests|\.ci)/[\w./-]*")
 

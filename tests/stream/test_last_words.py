@@ -147,6 +147,7 @@ async def test_an_access_point_out_of_reach_is_told_and_so_is_its_return(
         async with listener.listening(f"/v1/jobs/{network.job_id}/events") as events:
             await network.hang_up()
             lost = await anext(event async for event in events if event.name == "upstream")
+            unheard = await listener.get(f"/v1/jobs/{network.job_id}")
             network.come_back()
             back = await anext(event async for event in events if event.name == "upstream")
         await network.stream_ends("complete")
@@ -154,6 +155,8 @@ async def test_an_access_point_out_of_reach_is_told_and_so_is_its_return(
         await listener.until_end(network.job_id)
 
     assert [lost.json["state"], back.json["state"]] == ["lost", "back"]
+    assert unheard["why"] == {"kind": "unknown", "since": lost.json["since"]}
+    assert unheard["message"].startswith("In progress, as far as is known: it cannot be heard since ")
     assert lost.json["since"] <= back.json["since"]
 
 

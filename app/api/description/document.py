@@ -105,8 +105,8 @@ def _complete(document: Document) -> None:
         schemas[view]["properties"] |= {name: _JOB[name] for name in _JOB.keys() & schemas[view]["properties"].keys()}
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for name in EXAMPLES.keys() & schemas.keys():
-        schemas[name]["examples"] = [EXAMPLES[name]]
+    for name, example in EXAMPLES.items():
+        schemas[name]["examples"] = [example]
     for path, method, operation in operations(document):
         _complete_operation(path, method, operation)
 

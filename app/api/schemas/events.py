@@ -43,6 +43,7 @@ class Why(_Exact):
     reason: str | None = Field(default=None, description="Of `decision`, if one was given")
     error: str = Field(default="", description="Of `error`")
     error_code: int | None = Field(default=None, description="Of `error`")
+    since: datetime | None = Field(default=None, description="Of `unknown`")
 
 
 class PhaseChange(_Exact):

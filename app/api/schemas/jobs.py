@@ -14,6 +14,10 @@ from app.domain.ports import JobFilter
 from app.domain.why import message, why
 from app.services.contact import Contact
 
+# A key without `=`, so that `label=key=value` names it.
+LabelKey = Annotated[str, Field(min_length=1, max_length=100, pattern="^[^=]+$")]
+LabelValue = Annotated[str, Field(max_length=500)]
+
 
 class JobToCreate(Strict):
     """A job to create. Assets are named by UUID or as `team/name`."""
@@ -25,7 +29,9 @@ class JobToCreate(Strict):
         None, description="One for all datasets, or one for each"
     )
     params: dict[str, JsonValue] = Field(default_factory=dict, description="As the operation's JSON Schema says")
-    labels: dict[str, str] = Field(default_factory=dict, description="Kept and returned, never interpreted")
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, max_length=50, description="Kept and returned, never interpreted; jobs are found by them"
+    )
     stream_to: list[Name] = Field(default_factory=list, description="Teams taking part that may read the status stream")
 
     @field_validator("params", "preprocessor")
@@ -77,7 +83,7 @@ class FindQuery(Strict):
             name_regex=self.name_regex,
             id=self.id,
             phases=self._phases(),
-            operation=self.operation,
+            operation=self.operation and _as_kept(self.operation),
             owner=self.owner,
             labels=tuple(map(_label, self.label)),
             created_after=self.created_after,
@@ -180,6 +186,14 @@ def job_seen(job: Job, contact: Contact, *, changed: bool | None = None, stale: 
     """The job as a single read shows it; `stale` where this read itself could not ask the Router."""
     fresh = {"observed_at": contact.observed_at, "stale": stale or contact.stale, "changed": changed}
     return JobSeen.model_validate({**_job_fields(job), "queue": plain(job.queue), **fresh})
+
+
+def _as_kept(operation: str) -> str:
+    """A model's UUID however it is written, or a name."""
+    try:
+        return str(UUID(operation))
+    except ValueError:
+        return operation
 
 
 def _label(text: str) -> tuple[str, str | None]:
