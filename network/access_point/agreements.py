@@ -4,6 +4,7 @@ import sqlite3
 from typing import Any
 
 from network.clock import now
+from network.protocols.preprocessor import only_chooses_columns
 
 _TERMS = ("id", "to_team", "asset_id", "protocol", "algorithm", "algorithm_security", "expiration", "run_limit")
 
@@ -25,15 +26,18 @@ def objection(db: sqlite3.Connection, agreement_id: str, *, asset_id: str, terms
     agreement = db.execute("SELECT * FROM agreements WHERE id = ?", (agreement_id,)).fetchone()
     if agreement is None:
         return f"agreement {agreement_id} is not on its record"
-    if agreement["ended"] is not None:
-        return f"agreement {agreement_id} was ended on {agreement['ended']}"
-    if agreement["expiration"] is not None and agreement["expiration"] <= now():
-        return f"agreement {agreement_id} expired on {agreement['expiration']}"
-    if not _is_about(agreement, asset_id=asset_id, terms=terms):
-        return f"agreement {agreement_id} is about something else"
-    if agreement["run_limit"] is not None and _other_runs(db, agreement_id, terms["job_id"]) >= agreement["run_limit"]:
-        return f"agreement {agreement_id} has no run left of {agreement['run_limit']}"
-    return None
+    ended, expiration, run_limit = agreement["ended"], agreement["expiration"], agreement["run_limit"]
+    objections = (
+        (ended is not None, f"was ended on {ended}"),
+        (expiration is not None and expiration <= now(), f"expired on {expiration}"),
+        (not _is_about(agreement, asset_id=asset_id, terms=terms), "is about something else"),
+        (not only_chooses_columns(terms["preprocessor"]), "covers no preprocessor that does more than choose columns"),
+        (
+            run_limit is not None and _other_runs(db, agreement_id, terms["job_id"]) >= run_limit,
+            f"has no run left of {run_limit}",
+        ),
+    )
+    return next((f"agreement {agreement_id} {why}" for is_met, why in objections if is_met), None)
 
 
 def count_run(db: sqlite3.Connection, agreement_id: str, *, job_id: str) -> None:

@@ -4,7 +4,7 @@ The keys are those of the tabular builder of the `tripleblind` package, as far a
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -92,3 +92,16 @@ class Preprocessor(ColumnChoice):
         if any(step.type == "binning" and step.encode == "onehot" for step in self.add_target_transformer):
             raise ValueError("add_target_transformer must leave one target: encode cannot be onehot")
         return self
+
+
+def only_chooses_columns(preprocessors: Sequence[Mapping[str, object]] | None) -> bool:
+    """Whether nothing is done to any table but to choose its columns: what a standing agreement may cover unseen.
+
+    All else (SQL above all) can make of an agreed computation one that asks after single rows.
+    """
+    return all(
+        key in ColumnChoice.model_fields
+        for one in preprocessors or ()
+        for key, value in one.items()
+        if value is not None
+    )

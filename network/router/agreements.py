@@ -20,13 +20,17 @@ class Use:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a team wants to run. `program` is None where it is not known yet, `security` where the program has none."""
+    """What a team wants to run. `program` is None where it is not known yet, `security` where the program has none.
+
+    `as_it_is`: nothing is done to the tables before, but that their columns are chosen.
+    """
 
     team: str
     program: str | None
     model: str | None
     security: str | None
     uses: tuple[Use, ...]
+    as_it_is: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +80,7 @@ def _first(plan: Plan, use: Use, standing: Sequence[Agreement]) -> str | None:
 def _allows(agreement: Agreement, plan: Plan, use: Use) -> bool:
     if (agreement.team, agreement.to_team) != (use.team, plan.team):
         return False
-    if agreement.asset_id not in {None, use.asset_id}:
+    if agreement.asset_id not in {None, use.asset_id} or not plan.as_it_is:
         return False
     if agreement.protocol is not None:
         return agreement.protocol == plan.program

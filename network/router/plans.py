@@ -7,6 +7,7 @@ import msgspec
 
 from network import refusals
 from network.protocols.catalogue import OPERATIONS
+from network.protocols.preprocessor import only_chooses_columns
 from network.router import assets, standing
 from network.router.agreements import Approval, Plan, Use, approvals
 from network.router.drafts import EXECUTE, Draft
@@ -25,6 +26,7 @@ def of_draft(draft: Draft, *, team: str) -> Plan:
         model=None if draft.model is None else draft.model["id"],
         security=draft.params.get("security"),
         uses=_uses(team, datasets=draft.datasets, model=draft.model),
+        as_it_is=only_chooses_columns(draft.body.preprocessor),
     )
 
 
@@ -41,6 +43,7 @@ def of_job(db: sqlite3.Connection, job: sqlite3.Row) -> Plan:
         model=job["model"],
         security=msgspec.json.decode(job["params"]).get("security"),
         uses=_uses(job["team"], datasets=datasets, model=model),
+        as_it_is=only_chooses_columns(msgspec.json.decode(job["preprocessor"])),
     )
 
 

@@ -214,6 +214,7 @@ def test_an_agreement_that_could_not_hold_is_refused(
 
 
 TERMS: dict[str, Any] = {
+    "preprocessor": None,
     "job_id": "job",
     "team": "globex",
     "program": "EXECUTE",
@@ -259,6 +260,38 @@ def test_the_access_point_compares_the_job_with_the_terms_it_has(
         recorded.record(db, RECORD | change)
 
     assert recorded.objection(own_record.db, "agreed", asset_id=asset_id, terms=TERMS) == objection
+
+
+CHOICE = {"type": "tabular", "all_columns": True, "add_column": [{"name": "target", "target": True}]}
+MORE: tuple[dict[str, object], ...] = (
+    {"sql_transform": "SELECT * FROM data"},
+    {"dtype": "float32"},
+    {"replace": []},
+    {"handle_nulls": []},
+)
+
+
+@pytest.mark.parametrize(
+    ("preprocessor", "is_covered"),
+    [
+        (None, True),
+        ([CHOICE], True),
+        ([CHOICE | {"sql_transform": None}], True),
+        *(([CHOICE | more], False) for more in MORE),
+        ([CHOICE, CHOICE | MORE[0]], False),
+    ],
+)
+def test_no_agreement_covers_what_makes_another_table_of_it(
+    own_record: Ledger, preprocessor: list[dict[str, Any]] | None, is_covered: bool
+) -> None:
+    """SQL can make a probe of single rows out of what was agreed to; the Router and the Access Point both say no."""
+    with own_record.change() as db:
+        recorded.record(db, RECORD)
+
+    why = recorded.objection(own_record.db, "agreed", asset_id="table", terms=TERMS | {"preprocessor": preprocessor})
+
+    assert (why is None) == is_covered
+    assert why is None or "covers no preprocessor" in why
 
 
 def test_one_job_is_one_run_however_many_assets_it_uses(own_record: Ledger) -> None:

@@ -47,6 +47,7 @@ ROWS = {"asset_id": "mercy/breast-cancer"}
 MODEL_MAY_RUN = ("lakeside", {"asset_id": "MODEL", "protocol": "EXECUTE"})
 MODEL_MAY_READ = ("mercy", ROWS | {"algorithm": "MODEL", "algorithm_security": "fed"})
 ALL_MAY_BE_MATCHED = ("lakeside", {"asset_restricted": False, "protocol": "PRIVATE_SET_INTERSECTION"})
+CHOICE = {"all_columns": True, "add_column": [{"name": "target", "target": True}]}
 CASES = {
     "nothing was agreed": Case(job=PAIR, missing="data"),
     "another team's algorithm": Case(job=OWN_ROWS, missing="alg"),
@@ -60,6 +61,22 @@ CASES = {
             ("lakeside", {"asset_restricted": False, "protocol": "REGRESSION", "run_limit": 1}),
         ),
         missing=None,
+    ),
+    "a choice of columns": Case(
+        job=POOL | {"preprocessor": [CHOICE]},
+        agreements=(
+            ("mercy", ROWS | {"protocol": "REGRESSION"}),
+            ("lakeside", {"asset_restricted": False, "protocol": "REGRESSION"}),
+        ),
+        missing=None,
+    ),
+    "SQL, which the owners must see": Case(
+        job=POOL | {"preprocessor": [CHOICE | {"sql_transform": 'SELECT "mean radius", target FROM data'}]},
+        agreements=(
+            ("mercy", ROWS | {"protocol": "REGRESSION"}),
+            ("lakeside", {"asset_restricted": False, "protocol": "REGRESSION"}),
+        ),
+        missing="data",
     ),
     "another protocol": Case(
         job=PAIR, agreements=(("lakeside", {"asset_restricted": False, "protocol": "REGRESSION"}),), missing="data"

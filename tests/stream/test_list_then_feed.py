@@ -70,12 +70,12 @@ async def test_a_list_and_the_feed_after_it_are_what_the_router_says(
             await _lived(caller, number, computes=number < computing, made=made)
             begin[len(made) * _OBSERVERS // (jobs + 1)].set()
 
+    def enough(seen: Seen) -> bool:
+        return len(made) == jobs and all(seen.phases.get(job_id) in _FINAL for job_id in made)
+
     async with asyncio.timeout(within_s), asyncio.TaskGroup() as tasks:
         observers = [
-            tasks.create_task(
-                _observed(caller.gateway, moment, lambda seen: len(made) == jobs and _is_final(seen, made))
-            )
-            for moment in begin
+            tasks.create_task(_observed(caller.gateway, moment, enough, within_s=within_s)) for moment in begin
         ]
         begin[0].set()
         order = random.sample(range(jobs), jobs)
@@ -108,7 +108,9 @@ async def _lived(caller: Caller, number: int, *, computes: bool, made: set[str])
     assert answer.status_code == 200, answer.text
 
 
-async def _observed(gateway: Gateway, moment: asyncio.Event, enough: Callable[[Seen], bool]) -> Seen:
+async def _observed(
+    gateway: Gateway, moment: asyncio.Event, enough: Callable[[Seen], bool], *, within_s: float
+) -> Seen:
     """From this moment on: the whole list, then the feed behind its first page."""
     await moment.wait()
     seen = Seen()
@@ -119,7 +121,7 @@ async def _observed(gateway: Gateway, moment: asyncio.Event, enough: Callable[[S
         while page["next_cursor"] is not None:
             page = await looker.get("/v1/jobs", limit="20", cursor=page["next_cursor"])
             seen.list(page)
-        async with looker.listening("/v1/events", after=str(first["as_of"])) as events:
+        async with looker.listening("/v1/events", within_s=within_s, after=str(first["as_of"])) as events:
             while not enough(seen):
                 seen.hear(await anext(events))
     return seen
@@ -132,10 +134,6 @@ async def _replayed(caller: Caller, last: int) -> list[Event]:
         while heard[-1].id != last:
             heard.append(await anext(events))
     return heard
-
-
-def _is_final(seen: Seen, made: set[str]) -> bool:
-    return all(seen.phases.get(job_id) in _FINAL for job_id in made)
 
 
 def _truth(network: RunningNetwork, made: set[str]) -> dict[str, str]:

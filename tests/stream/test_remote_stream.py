@@ -29,6 +29,7 @@ async def test_a_shared_job_is_streamed_like_ones_own_but_for_its_result(caller:
     assert {str(status["result"]) for status in statuses} == {"None"}
     result = await caller.client.get(f"/v1/jobs/{job_id}/result")
     assert (result.status_code, result.json()["code"]) == (404, "result-not-found")
+    assert result.json()["owner_team"] == "mercy"
 
 
 async def test_a_shared_stream_is_resumed_like_any_other(caller: Caller) -> None:

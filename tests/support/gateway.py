@@ -159,9 +159,11 @@ class Listener:
         return heard
 
     @asynccontextmanager
-    async def listening(self, path: str, **query: str) -> AsyncIterator[AsyncIterator[Event]]:
+    async def listening(
+        self, path: str, *, within_s: float = WITHIN_S, **query: str
+    ) -> AsyncIterator[AsyncIterator[Event]]:
         """The events of a stream as they come, snapshots apart, for a bounded time; the snapshot has come already."""
-        async with asyncio.timeout(WITHIN_S), self.client.stream("GET", path, params=query, headers=NDJSON) as answer:
+        async with asyncio.timeout(within_s), self.client.stream("GET", path, params=query, headers=NDJSON) as answer:
             assert answer.status_code == 200, answer.status_code
             events = _told(answer)
             assert (await anext(events)).name == "snapshot"

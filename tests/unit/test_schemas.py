@@ -178,3 +178,26 @@ def test_a_job_can_be_shown_in_every_phase(phase: Phase) -> None:
     assert shown.message
     assert (shown.status is None) == (phase in WITHOUT_CODE)
     assert shown.phase is job_in(phase).phase
+
+
+@pytest.mark.parametrize(
+    ("labels", "where"),
+    [
+        ({"a=b": "c"}, "labels.a=b"),
+        ({"": "nameless"}, "labels."),
+        ({"k" * 101: "long"}, "labels." + "k" * 101),
+        ({"key": "v" * 501}, "labels.key"),
+        ({str(number): "" for number in range(51)}, "labels"),
+    ],
+)
+def test_labels_that_could_not_be_found_or_never_end_are_refused(labels: dict[str, str], where: str) -> None:
+    """They stand in every list."""
+    assert refused(labels=labels)[0].startswith(where)
+
+
+def test_a_model_is_looked_for_however_its_id_is_written() -> None:
+    """An operation is kept as the Router writes it."""
+    assert FindQuery(operation="7C9F7A30-2B8A-4C1F-8A55-0D6D2F4C9E18").value().operation == (
+        "7c9f7a30-2b8a-4c1f-8a55-0d6d2f4c9e18"
+    )
+    assert FindQuery(operation="REGRESSION").value().operation == "REGRESSION"

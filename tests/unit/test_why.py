@@ -66,3 +66,19 @@ def test_a_decision_carries_its_reason(phase: Phase) -> None:
 
     assert message(job).endswith(": mercy: not this one")
     assert message(job_in(phase)) == phase.capitalize()
+
+
+def test_a_message_is_one_line_whatever_was_said() -> None:
+    """Lists are printed line by line."""
+    assert message(job_in(Phase.DENIED, reason="mercy: not\nthis\x1bone")) == "Denied: mercy: not this one"
+
+
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.IN_PROGRESS])
+def test_a_job_that_cannot_be_heard_is_no_longer_said_to_run(phase: Phase) -> None:
+    """It may have ended long ago; since when one does not know is known."""
+    reason = why(job_in(phase, upstream_lost_since=NOON))
+
+    assert reason is not None
+    assert (reason.kind, reason.since) == (WhyKind.UNKNOWN, NOON)
+    assert "cannot be heard since 2026-03-01 12:00:00 UTC" in message(job_in(phase, upstream_lost_since=NOON))
+    assert why(job_in(phase)) is None

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue, field_validator
 
-from app.api.schemas.common import LARGEST_ID, Name, Strict, plain
+from app.api.schemas.common import Name, Strict, plain
 from app.domain.network import AccessRequest, Agreement, NewAgreement, Preflight, Whose
 
 RequestState = Literal["pending", "accepted", "denied", "withdrawn"]
@@ -66,7 +66,7 @@ class AgreementToMake(Strict):
     ) = None
     asset_restricted: bool = Field(True, description="False: for every asset of this gateway's team")
     expiration: AwareDatetime | None = Field(None, description="When it ends; with its zone")
-    run_limit: Annotated[int, Field(ge=1, le=LARGEST_ID, description="How many jobs it grants")] | None = None
+    run_limit: Annotated[int, Field(ge=1, le=2**53, description="How many jobs it grants")] | None = None
     algorithm: Annotated[str, Field(min_length=1, description="The model's asset that may be run")] | None = None
     algorithm_security: Security | None = Field(None, description="How the algorithm runs; by default smpc")
     protocol: Annotated[str, Field(min_length=1, description="A name of /v1/operations")] | None = None
