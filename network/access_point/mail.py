@@ -9,6 +9,7 @@ from network.refusals import Refusal
 
 MAX_MAIL_BYTES = 64 << 20
 MAX_ROOM_BYTES = 256 << 20
+_COUNTS_KEPT = 1_000  # of jobs that have ended here
 _FULL = "The mailbox is full; send again later."
 
 
@@ -56,12 +57,18 @@ class Room:
         """What a party says it has sent so far, to all."""
         self.sent_by[team] = max(total, self.sent_by.get(team, 0))
 
+    @property
+    def communications(self) -> int:
+        """What all parties say they have sent."""
+        return sum(self.sent_by.values())
+
 
 class MailRooms:
     """The rooms that are open now."""
 
     def __init__(self) -> None:
         self._rooms: dict[str, Room] = {}
+        self._counted: dict[str, int] = {}
 
     def open(self, job_id: str, *, senders: dict[str, str], worker_token: str) -> Room:
         """A room for a job that starts."""
@@ -75,14 +82,18 @@ class MailRooms:
         return 0 if room is None else room.sent_by.get(team, 0)
 
     def communications(self, job_id: str) -> int:
-        """The mails of a job that runs here, as far as is known here."""
+        """The mails of a job that runs here, or did a while ago, as far as is known here."""
         room = self._rooms.get(job_id)
-        return 0 if room is None else sum(room.sent_by.values())
+        return self._counted.get(job_id, 0) if room is None else room.communications
 
     def close(self, job_id: str) -> None:
         """The job's part here is over."""
         if room := self._rooms.pop(job_id, None):
             room.bell.close()
+            # The job's end is told later, when the other parties have reported.
+            self._counted[job_id] = room.communications
+            if len(self._counted) > _COUNTS_KEPT:
+                del self._counted[next(iter(self._counted))]
 
     def of_sender(self, job_id: str, sender: str, *, token: str) -> Room:
         """The room, for a peer that proves who it is. Not found also means: not started here yet."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from network.access_point.mail import MailRooms
 from tests.support.network import INTERSECTION, LONG_REGRESSION, REGRESSION, RunningNetwork, running_in
 
 FINAL = {"complete", "error", "cancelled", "killed", "denied"}
@@ -55,3 +56,13 @@ def test_a_job_waits_for_an_access_point_that_is_away(running_network: RunningNe
 
 def _waits_for_mercy_alone(job: dict[str, Any]) -> bool:
     return [(place["team"], place["away_since"] is not None) for place in job["queue"]] == [("mercy", True)]
+
+
+def test_what_the_parties_said_is_counted_until_the_end_is_told() -> None:
+    """The initiator's own part is over when that comes, and those who died can report nothing."""
+    rooms = MailRooms()
+    rooms.open("job", senders={}, worker_token="worker").count("lakeside", 7)  # noqa: S106
+    rooms.close("job")
+
+    assert rooms.communications("job") == 7
+    assert rooms.communications("another") == 0
