@@ -14,7 +14,8 @@ export PIP_ROOT_USER_ACTION := ignore
 
 bin := .venv/bin
 pip_install := $(bin)/python -m pip install --quiet
-pytest := $(bin)/pytest -n 2 --dist loadfile
+# As they come: sorted by number, the few long tests would all stand last, on one of the two.
+pytest := $(bin)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 lock := .venv/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 browser := .venv/browser/chromium
 benchmarks := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))

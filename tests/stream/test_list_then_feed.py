@@ -62,13 +62,16 @@ async def test_a_list_and_the_feed_after_it_are_what_the_router_says(
 ) -> None:
     """No gap and no repeat, whenever one begins to look."""
     made: set[str] = set()
+    lived: list[int] = []
     places = asyncio.Semaphore(_AT_ONCE)
     begin = [asyncio.Event() for _ in range(_OBSERVERS)]
 
     async def life(number: int) -> None:
         async with places:
             await _lived(caller, number, computes=number < computing, made=made)
-            begin[len(made) * _OBSERVERS // (jobs + 1)].set()
+            lived.append(number)
+            for moment in begin[: 1 + len(lived) * _OBSERVERS // jobs]:
+                moment.set()
 
     def enough(seen: Seen) -> bool:
         return len(made) == jobs and all(seen.phases.get(job_id) in _FINAL for job_id in made)
