@@ -168,7 +168,8 @@ class ScriptedNetwork:
 async def scripted_network() -> AsyncIterator[ScriptedNetwork]:
     """It serves for as long as the block lasts."""
     network = ScriptedNetwork()
-    config = uvicorn.Config(network.app(), port=0, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+    # Its own way of logging would stay behind in this process, for other tests.
+    config = uvicorn.Config(network.app(), port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
     server = _Server(config)
     serving = asyncio.create_task(server.serve(), name="scripted network")
     await server.listening.wait()
