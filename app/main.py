@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
@@ -28,7 +28,9 @@ from app.services.gatekeeper import Gatekeeper
 from app.services.hub import Hub, Streams
 from app.services.jobs import Jobs
 from app.services.observe import Observer
+from app.services.once import Once
 from app.services.permissions import Permissions
+from app.services.reconcile import Reconciler
 from app.services.record import Record
 from app.services.refresh import Refresher
 from app.services.results import Results
@@ -84,6 +86,7 @@ def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
 _EXPOSED = (
     *("Location", "Retry-After", "WWW-Authenticate", "X-Request-Id"),
     *("ETag", "Accept-Ranges", "Content-Range", "Link", "X-Records", "X-Next-Offset"),
+    "Idempotency-Replayed",
 )
 
 
@@ -111,7 +114,13 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
         history = memory.history
         contact = Contact(router, now=_now)
         record = Record(memory.actions)
-        observer = Observer(history, actions=memory.actions, contact=contact, now=_now)
+        observer = Observer(
+            history,
+            actions=memory.actions,
+            contact=contact,
+            now=_now,
+            lost_after=timedelta(seconds=settings.lost_after_s),
+        )
         backoff = Backoff(tries=settings.redial_tries, first_s=settings.redial_first_s, factor=settings.redial_factor)
 
         def follower(job_id: UUID) -> Follower:
@@ -135,6 +144,10 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
             backoff=Backoff(first_s=settings.redial_first_s, slowest_s=_SLOWEST_REDIAL_S),
         )
         open_.push_async_callback(_ended, asyncio.create_task(changes.run(), name="changes"))
+        reconciler = Reconciler(
+            router, history=history, observer=observer, contact=contact, every_s=settings.reconcile_s
+        )
+        open_.push_async_callback(_ended, asyncio.create_task(reconciler.run(), name="reconcile"))
         gatekeeper = Gatekeeper(memory.keys, memory.passes, now=_now, refusal_pause_s=settings.refusal_pause_s)
         if settings.auth == "key":
             await gatekeeper.warn_if_locked()
@@ -151,7 +164,8 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
         )
         yield Rooms(
             jobs=job_service,
-            refresher=Refresher(router, history=history, observer=observer, now_s=monotonic),
+            once=Once(memory.attempts),
+            refresher=Refresher(router, history=history, observer=observer, now=_now, now_s=monotonic),
             results=Results(job_service, router=router, access_points=access_points),
             permissions=Permissions(router, record=record),
             agreements=Agreements(router, record=record),

@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     silence_s: float = Field(5.0, gt=1, description="Longest silence on a stream before it counts as cut")
     confirm_s: float = Field(5.0, ge=0, description="Longest wait for a cancel or kill to be confirmed")
     end_marker_s: float = Field(10.0, gt=0, description="Longest wait for the last message of a job that is over")
+    reconcile_s: float = Field(
+        60.0, gt=0, description="Pause between comparisons of all unfinished jobs with the Router"
+    )
+    lost_after_s: float = Field(60.0, ge=0, description="How long the Router must not know a job before it is lost")
     redial_tries: int = Field(5, ge=1, description="Quick tries before a stream counts as lost; it is tried on slowly")
     redial_first_s: float = Field(0.5, gt=0, description="Pause before the first of them")
     redial_factor: float = Field(2.0, ge=1, description="How much longer each pause is than the one before")

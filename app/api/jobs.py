@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body, Query, Request, Response
 
 from app.api.access import ActorDep, CallerDep
 from app.api.leaving import leaving
+from app.api.once import IdempotencyKey, told
 from app.api.rooms import RoomsDep
 from app.api.schemas.common import Reason
 from app.api.schemas.jobs import (
@@ -18,9 +19,11 @@ from app.api.schemas.jobs import (
     JobToCreate,
     JobView,
     Killed,
+    job_refreshed,
     job_seen,
     job_view,
 )
+from app.domain.attempts import asked_for
 from app.domain.phases import Phase
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -35,11 +38,20 @@ Why = Annotated[Reason | None, Body()]
 
 @router.post("", operation_id="createJob", status_code=201)
 async def create(
-    new: JobToCreate, rooms: RoomsDep, by: ActorDep, response: Response, submit: Submit = False
+    *,
+    new: JobToCreate,
+    rooms: RoomsDep,
+    by: ActorDep,
+    response: Response,
+    submit: Submit = False,
+    key: IdempotencyKey = None,
 ) -> JobView:
     """Create a job."""
-    jobs = rooms.jobs
-    job = await (jobs.create_and_submit(new.value(), by=by) if submit else jobs.create(new.value(), by=by))
+    wanted = new.value()
+    asked = asked_for(key, by=by, route="create", body=[wanted, submit])
+    create = rooms.jobs.create_and_submit if submit else rooms.jobs.create
+    done = await rooms.once.do(asked, lambda attempt: create(wanted, by=by, attempt=attempt))
+    job = told(done, response)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job_view(job)
 
@@ -68,8 +80,7 @@ async def get(job_id: UUID, rooms: RoomsDep, refresh: Refresh = False) -> JobSee
     """A job."""
     if not refresh:
         return job_seen(await rooms.jobs.job(job_id), rooms.contact)
-    refreshed = await rooms.refresher.job(job_id)
-    return job_seen(refreshed.job, rooms.contact, changed=refreshed.changed, stale=refreshed.stale)
+    return job_refreshed(await rooms.refresher.job(job_id), rooms.contact)
 
 
 @router.get(
@@ -98,16 +109,24 @@ async def wait(
 
 
 @router.post("/{job_id}/submit", operation_id="submitJob", status_code=202)
-async def submit(job_id: UUID, rooms: RoomsDep, by: ActorDep) -> JobView:
+async def submit(
+    job_id: UUID, rooms: RoomsDep, by: ActorDep, response: Response, key: IdempotencyKey = None
+) -> JobView:
     """Begin execution of a job."""
-    return job_view(await rooms.jobs.submit(job_id, by=by))
+    asked = asked_for(key, by=by, route=f"submit {job_id}", body=None)
+    done = await rooms.once.do(asked, lambda attempt: rooms.jobs.submit(job_id, by=by, attempt=attempt))
+    return job_view(told(done, response))
 
 
 @router.post("/{job_id}/cancel", operation_id="cancelJob")
-async def cancel(job_id: UUID, rooms: RoomsDep, by: ActorDep, why: Why = None) -> Cancelled:
+async def cancel(
+    *, job_id: UUID, rooms: RoomsDep, by: ActorDep, response: Response, why: Why = None, key: IdempotencyKey = None
+) -> Cancelled:
     """Cancel a pending (waiting on permissions or queued) job; one that has begun calculation is for kill."""
-    job = await rooms.jobs.cancel(job_id, by=by, reason=why.reason if why else None)
-    return Cancelled(cancelled=True, job=job_view(job))
+    reason = why.reason if why else None
+    asked = asked_for(key, by=by, route=f"cancel {job_id}", body=reason)
+    done = await rooms.once.do(asked, lambda attempt: rooms.jobs.cancel(job_id, by=by, reason=reason, attempt=attempt))
+    return Cancelled(cancelled=True, job=job_view(told(done, response)))
 
 
 @router.post(
@@ -115,9 +134,18 @@ async def cancel(job_id: UUID, rooms: RoomsDep, by: ActorDep, why: Why = None) -
     operation_id="killJob",
     responses={202: {"model": Killed, "description": "Passed on; the stream tells when it is confirmed"}},
 )
-async def kill(job_id: UUID, rooms: RoomsDep, by: ActorDep, response: Response, why: Why = None) -> Killed:
+async def kill(
+    *, job_id: UUID, rooms: RoomsDep, by: ActorDep, response: Response, why: Why = None, key: IdempotencyKey = None
+) -> Killed:
     """Immediately terminate a job, whether it waits or calculates."""
-    job = await rooms.jobs.kill(job_id, by=by, reason=why.reason if why else None)
+    reason = why.reason if why else None
+    asked = asked_for(key, by=by, route=f"kill {job_id}", body=reason)
+    done = await rooms.once.do(
+        asked,
+        lambda attempt: rooms.jobs.kill(job_id, by=by, reason=reason, attempt=attempt),
+        whatever_is_remembered=True,
+    )
+    job = told(done, response)
     killed = job.phase is Phase.KILLED
     response.status_code = 200 if killed else 202
     return Killed(killed=killed, job=job_view(job))

@@ -22,8 +22,8 @@ async def statuses(job_id: UUID, rooms: RoomsDep) -> Statuses:
 @router.get("/{job_id}/actions", operation_id="jobActions")
 async def actions(job_id: UUID, rooms: RoomsDep) -> ActionList:
     """Who did what about a job through this gateway, oldest first."""
-    await rooms.jobs.job(job_id)
-    return ActionList(items=[action_view(one) for one in await rooms.actions.of_job(job_id)])
+    job = await rooms.jobs.job(job_id)
+    return ActionList(items=[action_view(one, stop=job.stop) for one in await rooms.actions.of_job(job_id)])
 
 
 @router.get("/{job_id}/history", operation_id="jobHistory")

@@ -19,6 +19,8 @@ from app.domain.errors import (
     GatewayError,
     HostNotAllowed,
     Invalid,
+    KeyInUse,
+    KeyReused,
     NotAcceptable,
     NotAdmitted,
     NotFromThere,
@@ -43,6 +45,8 @@ STATUSES: dict[type[GatewayError], int] = {
     NotKnown: 404,
     Ambiguous: 409,
     NotNow: 409,
+    KeyReused: 422,
+    KeyInUse: 409,
     NotAdmitted: 401,
     TooManyAttempts: 429,
     NotFromThere: 403,
@@ -136,6 +140,8 @@ def problem_of(request: Request, error: GatewayError) -> Response:
     """The answer for an error of ours."""
     status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
     headers = _about_the_range(error) if isinstance(error, RangeOutside) else _ADVICE.get(status)
+    if isinstance(error, KeyInUse):
+        headers = {"Retry-After": "1"}
     return problem(request, status, code=error.code, detail=error.detail, facts=error.facts, headers=headers)
 
 

@@ -13,6 +13,7 @@ from app.services.contact import Contact
 from app.services.gatekeeper import Gatekeeper
 from app.services.hub import Streams
 from app.services.jobs import Jobs
+from app.services.once import Once
 from app.services.permissions import Permissions
 from app.services.refresh import Refresher
 from app.services.results import Results
@@ -23,6 +24,7 @@ class Rooms:
     """The services, and the few numbers that routes need."""
 
     jobs: Jobs
+    once: Once
     refresher: Refresher
     results: Results
     permissions: Permissions

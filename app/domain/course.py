@@ -1,126 +1,168 @@
 """What a piece of news makes of a job. Pure: the same job and the same news give the same answer."""
 
-from datetime import datetime
-from uuid import UUID
+from datetime import datetime, timedelta
 
-import msgspec
 from msgspec.structs import replace
 
 from app.domain.codes import JobCode
-from app.domain.events import Kind, NewEvent, Source, Told
-from app.domain.jobs import Ending, Job, Result
-from app.domain.messages import STARTING, is_metrics
-from app.domain.metrics import with_metrics
+from app.domain.events import NewEvent, Source, Told
+from app.domain.jobs import Actor, Ending, Job
+from app.domain.moves import SEEN_AGAIN, ended, move
 from app.domain.phases import OF_MARKET_STATUS, Phase, is_requeued, may_move
-from app.domain.reports import EndLine, JobReport, MessageLine, StatusLine, StreamLine, first_told
-from app.domain.statuses import JobStatus
-from app.domain.why import Why, why
+from app.domain.reports import JobReport, first_told
+from app.domain.telling import phase_told, upstream_told
 
-_FINAL_CODES = {Phase.COMPLETE: JobCode.COMPLETE, Phase.ERROR: JobCode.ERROR}
-
-
-class PhaseData(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of a `phase` event. `previous` is None for the first, and equals `phase` when only `why` changed."""
-
-    job_id: UUID
-    phase: Phase
-    previous: Phase | None
-    when: datetime
-    why: Why | None
+_FORGOTTEN = "The Router does not know the job any more."
+_REQUEUED = "The Router took the job back into the queue."
+# What was heard ahead of the changes is remembered until they tell it, too; and of storages, the last few.
+_AHEAD_AT_MOST = 100
+_EPOCHS_AT_MOST = 8
 
 
-class EndData(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of an `end` event, the last of a job."""
-
-    job_id: UUID
-    phase: Phase
-
-
-class UpstreamData(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of an `upstream` event: `state` is lost or back, `since` when that began."""
-
-    job_id: UUID
-    state: str
-    since: datetime
-
-
-def first_heard(report: JobReport, *, streamed: bool, created_by: str | None = None) -> Told:
+def first_heard(
+    report: JobReport, *, streamed: bool, created_by: str | None = None, by: str | None = None, listed: bool = False
+) -> Told:
     """What the Router's word makes of a job that was never heard of; `created_by` is who asked for it here.
 
     `streamed`: the job's status stream is this gateway's to read, so a final phase is held until the stream's end
-    marker has come: both must say that it is over.
+    marker has come: both must say that it is over. `by` and `listed` are as for `hear_router`.
     """
-    return _after(_introduced(report, streamed=streamed, created_by=created_by), report)
+    told = _introduced(report, streamed=streamed, created_by=created_by)
+    return _after(replace(told, job=_noted(told.job, report, listed=listed)), report, by=by)
 
 
-def hear_router(job: Job, report: JobReport) -> Told | None:
-    """Apply the Router's word. None: nothing new."""
-    if job.router is not None and not job.router.precedes(report.mark):
+def hear_router(job: Job, report: JobReport, *, by: str | None = None, listed: bool = False) -> Told | None:
+    """Apply the Router's word. None: nothing new.
+
+    `by` is who asked this gateway for what brought the job there; None: nobody here. `listed`: the word comes from the
+    Router's changes, which leave nothing out; what an answer has overtaken is late, and not lost.
+    """
+    if report.epoch in job.past_epochs or (listed and job.listed is not None and not job.listed.precedes(report.mark)):
         return None
-    return _after(Told(job=job), report)
+    if job.router is None or job.router.precedes(report.mark):
+        return _after(Told(job=_noted(job, report, listed=listed)), report, by=by)
+    return _overtaken(job, report, by=by) if listed else None
 
 
-def hear_line(job: Job, line: StreamLine) -> Told | None:
-    """Apply a line of the Access Point's stream. None: heard before."""
-    if job.stream is not None and not job.stream.precedes(line.mark):
+def is_moved_by_somebody(job: Job, report: JobReport) -> bool:
+    """Whether the job stands elsewhere now, and not because it was found again or put back."""
+    if OF_MARKET_STATUS.get(report.market_status, job.phase) is job.phase or job.phase is Phase.LOST:
+        return False
+    return not is_requeued(job.market_status, report.market_status)
+
+
+def forgotten(job: Job, *, now: datetime, lost_after: timedelta) -> Told | None:
+    """The Router says that there is no such job; when that lasts, the job is lost. None: nothing new."""
+    if job.is_over or job.held is not None or job.phase is Phase.LOST:
         return None
-    heard = replace(job, stream=line.mark)
-    if isinstance(line, EndLine):
-        return _ended(replace(heard, stream_ended=True))
-    if isinstance(line, MessageLine):
-        return _message(heard, line)
-    return _status(heard, line)
+    if job.forgotten_since is None:
+        return Told(job=replace(job, forgotten_since=now))
+    if now - job.forgotten_since < lost_after:
+        return None
+    return move(job, Phase.LOST, when=now, source=Source.GATEWAY, reason=_FORGOTTEN)
 
 
 def stop_waiting(job: Job) -> Told | None:
     """The end marker stayed away past its deadline: let the held final phase go. None: nothing is held."""
-    return _ended(job) if job.held is not None else None
+    return ended(job) if job.held is not None else None
 
 
 def upstream_lost(job: Job, *, now: datetime) -> Told | None:
     """The status stream cannot be read. None: known already."""
     if job.upstream_lost_since is not None or job.is_over:
         return None
-    return Told(job=replace(job, upstream_lost_since=now), events=(_upstream(job, "lost", now),))
+    return Told(job=replace(job, upstream_lost_since=now), events=(upstream_told(job, "lost", since=now),))
 
 
 def upstream_back(job: Job, *, now: datetime) -> Told | None:
     """The status stream is read again. None: it was not lost."""
     if job.upstream_lost_since is None or job.is_over:
         return None
-    return Told(job=replace(job, upstream_lost_since=None), events=(_upstream(job, "back", now),))
+    return Told(job=replace(job, upstream_lost_since=None), events=(upstream_told(job, "back", since=now),))
 
 
 def _introduced(report: JobReport, *, streamed: bool, created_by: str | None) -> Told:
     job = replace(first_told(report, streamed=streamed), created_by=created_by)
-    return Told(job=job, events=(_phase(job, previous=None, when=report.created, source=Source.ROUTER),))
+    creator = Actor(user=created_by, router_user=report.owner.user, team=report.owner.team)
+    return Told(
+        job=job, events=(phase_told(job, previous=None, when=report.created, source=Source.ROUTER, actor=creator),)
+    )
 
 
-def _after(told: Told, report: JobReport) -> Told:
+def _noted(job: Job, report: JobReport, *, listed: bool) -> Job:
+    """The job, which has heard this now."""
+    if job.router is not None and job.router.epoch != report.epoch:
+        left_behind = (*job.past_epochs, job.router.epoch)[-_EPOCHS_AT_MOST:]
+        job = replace(job, past_epochs=left_behind, listed=None, listed_status="", ahead=())
+    if listed:
+        return replace(job, router=report.mark, listed=report.mark, listed_status=report.market_status, ahead=())
+    return replace(job, router=report.mark, ahead=(*job.ahead, report.sequence)[-_AHEAD_AT_MOST:])
+
+
+def _overtaken(job: Job, report: JobReport, *, by: str | None) -> Told:
+    """An answer was quicker than the changes: what it left out is kept, late."""
+    ahead = tuple(sequence for sequence in job.ahead if sequence > report.sequence)
+    noted = replace(job, listed=report.mark, listed_status=report.market_status, ahead=ahead)
+    to = OF_MARKET_STATUS.get(report.market_status)
+    if to is None or report.sequence in job.ahead or report.market_status == job.listed_status:
+        return Told(job=noted)
+    return Told(job=noted, events=(_late(job, to, report, by=by),))
+
+
+def _after(told: Told, report: JobReport, *, by: str | None) -> Told:
     job = _facts(told.job, report)
-    to = OF_MARKET_STATUS.get(report.market_status, job.phase)
+    to = OF_MARKET_STATUS.get(report.market_status, _as_seen(job))
     was = told.job.phase
     if to is was:
         moved = _said_again(told.job, job, changed=report.changed)
     elif to.is_final and not was.is_final:
-        moved = _hold(job, to, report)
+        moved = _hold(job, to, report, by=by)
     elif may_move(was, to) or (is_requeued(told.job.market_status, report.market_status) and not was.is_final):
-        begins_again = replace(job, code=JobCode.NOT_KNOWN_YET) if to is Phase.WAITING_ON_QUEUE else job
-        moved = _move(begins_again, to, when=_when(report, to), source=Source.ROUTER)
+        moved = _moved(told.job, job, to, report=report, by=by)
     else:
-        late = replace(job, phase=to)
-        event = _phase(late, previous=was, when=_when(report, to), source=Source.ROUTER, late=True)
-        moved = Told(job=job, events=(event,))
+        moved = Told(job=job, events=(_late(job, to, report, by=by),))
     return Told(job=moved.job, events=told.events + moved.events)
+
+
+def _as_seen(job: Job) -> Phase:
+    """The phase of a job of which the Router has a word that says nothing here."""
+    if job.phase is not Phase.LOST:
+        return job.phase
+    if job.started is not None:
+        return Phase.IN_PROGRESS
+    return Phase.CREATED if job.submitted is None else Phase.WAITING_ON_QUEUE
+
+
+def _moved(was: Job, job: Job, to: Phase, *, report: JobReport, by: str | None) -> Told:
+    reason = None
+    if was.phase is Phase.LOST:
+        reason = SEEN_AGAIN
+    elif is_requeued(was.market_status, report.market_status):
+        reason = _REQUEUED
+    begins_again = replace(job, code=JobCode.NOT_KNOWN_YET) if to is Phase.WAITING_ON_QUEUE else job
+    actor = _actor(report, by)
+    return move(begins_again, to, when=_when(report, to), source=Source.ROUTER, actor=actor, reason=reason)
+
+
+def _late(job: Job, to: Phase, report: JobReport, *, by: str | None) -> NewEvent:
+    told = replace(job, phase=to, reason=report.reason, error=report.error, error_code=report.error_code)
+    actor = _actor(report, by)
+    return phase_told(told, previous=job.phase, when=_when(report, to), source=Source.ROUTER, actor=actor, late=True)
+
+
+def _actor(report: JobReport, by: str | None) -> Actor | None:
+    said = report.actor
+    if said is None:
+        return None if by is None else Actor(user=by, router_user=None, team=None)
+    return Actor(user=by, router_user=said.user, team=said.team)
 
 
 def _facts(job: Job, report: JobReport) -> Job:
     """The job with what the Router says of it, its phase apart. The history of a job that is over stays as it is."""
     if job.is_over:
-        return replace(job, router=report.mark)
+        return job
     return replace(
         job,
-        router=report.mark,
         market_status=report.market_status,
         submitted=report.submitted,
         started=report.started,
@@ -129,6 +171,8 @@ def _facts(job: Job, report: JobReport) -> Job:
         reason=report.reason,
         error=report.error or job.error,
         error_code=job.error_code if report.error_code is None else report.error_code,
+        stop=report.stop or job.stop,
+        forgotten_since=None,
     )
 
 
@@ -136,7 +180,7 @@ def _said_again(was: Job, job: Job, *, changed: datetime) -> Told:
     """The phase stays; whom it waits for may have changed. A mere move up in a queue is not told."""
     if _waits_for(was) == _waits_for(job):
         return Told(job=job)
-    return Told(job=job, events=(_phase(job, previous=job.phase, when=changed, source=Source.ROUTER),))
+    return Told(job=job, events=(phase_told(job, previous=job.phase, when=changed, source=Source.ROUTER),))
 
 
 def _waits_for(job: Job) -> object:
@@ -145,117 +189,13 @@ def _waits_for(job: Job) -> object:
     return [(place.team, place.away_since) for place in job.queue] if job.phase is Phase.WAITING_ON_QUEUE else None
 
 
-def _hold(job: Job, to: Phase, report: JobReport) -> Told:
+def _hold(job: Job, to: Phase, report: JobReport, *, by: str | None) -> Told:
     made = report.result.asset_id if report.result else None
-    ending = Ending(phase=to, when=_when(report, to), reason=report.reason, asset_id=made)
+    when, actor = _when(report, to), _actor(report, by)
+    ending = Ending(phase=to, when=when, reason=report.reason, asset_id=made, actor=actor)
     held = replace(job, held=ending)
     has_no_stream = not job.streamed or report.submitted is None
-    return _ended(held) if job.stream_ended or has_no_stream else Told(job=held)
-
-
-def _ended(job: Job) -> Told:
-    """Let go of a held final phase, if there is one; its `end` is the last event of the job."""
-    if job.held is None or job.is_over:
-        return Told(job=job)
-    ending = job.held
-    over = replace(
-        job,
-        phase=ending.phase,
-        finished=ending.when,
-        code=_FINAL_CODES.get(ending.phase, job.code),
-        result=job.result or _without_text(ending.asset_id),
-        waiting_on=(),
-        queue=(),
-        held=None,
-        upstream_lost_since=None,
-    )
-    phase = _phase(over, previous=job.phase, when=ending.when, source=Source.ROUTER)
-    data = msgspec.json.encode(EndData(job_id=job.id, phase=over.phase)).decode()
-    end = NewEvent(kind=Kind.END, source=Source.GATEWAY, when=ending.when, data=data)
-    return Told(job=over, events=(phase, end))
-
-
-def _without_text(asset_id: UUID | None) -> Result | None:
-    """What is left of a result whose status never came: the asset, if one was made."""
-    return None if asset_id is None else Result(raw_status="", asset_id=asset_id)
-
-
-def _move(job: Job, to: Phase, *, when: datetime, source: Source) -> Told:
-    moved = replace(job, phase=to)
-    return Told(job=moved, events=(_phase(moved, previous=job.phase, when=when, source=source),))
-
-
-def _message(job: Job, line: MessageLine) -> Told:
-    event = NewEvent(
-        kind=Kind.MESSAGE,
-        source=Source.ACCESS_POINT,
-        when=line.when,
-        data=line.text,
-        mark=line.mark,
-        late=job.is_over,
-    )
-    if job.is_over:
-        return Told(job=job, events=(event,))
-    if is_metrics(line.text):
-        job = replace(job, model_status=with_metrics(job.model_status, line.text))
-    if line.text == STARTING:
-        return _forward(job, Phase.STARTING, event=event, when=line.when)
-    return Told(job=job, events=(event,))
-
-
-def _status(job: Job, line: StatusLine) -> Told:
-    status = _job_status(job, line)
-    event = NewEvent(
-        kind=Kind.STATUS,
-        source=Source.ACCESS_POINT,
-        when=line.when,
-        data=msgspec.json.encode(status).decode(),
-        mark=line.mark,
-        late=job.is_over,
-    )
-    if job.is_over:
-        return Told(job=job, events=(event,))
-    # A code that says it is over is shown with the final phase, never before it.
-    code = job.code if status.code in _FINAL_CODES.values() else status.code
-    heard = replace(job, code=code, error=status.error or job.error, result=status.result or job.result)
-    if status.error_code is not None:
-        heard = replace(heard, error_code=status.error_code)
-    if status.code == JobCode.IN_PROGRESS:
-        return _forward(heard, Phase.IN_PROGRESS, event=event, when=line.when)
-    return Told(job=heard, events=(event,))
-
-
-def _forward(job: Job, to: Phase, *, event: NewEvent, when: datetime) -> Told:
-    """The Access Point may be ahead of the Router's news: move on, unless the job is further already."""
-    if not may_move(job.phase, to):
-        return Told(job=job, events=(event,))
-    moved = _move(job, to, when=when, source=Source.ACCESS_POINT)
-    return Told(job=moved.job, events=(event, *moved.events))
-
-
-def _job_status(job: Job, line: StatusLine) -> JobStatus:
-    said = line.status
-    return JobStatus(
-        id=said.id,
-        job_id=job.id,
-        code=said.code,
-        status=said.status,
-        when=said.when,
-        communications=said.communications,
-        error=said.error,
-        error_code=said.error_code,
-        result=said.result,
-    )
-
-
-def _phase(job: Job, *, previous: Phase | None, when: datetime, source: Source, late: bool = False) -> NewEvent:
-    data = PhaseData(job_id=job.id, phase=job.phase, previous=previous, when=when, why=why(job))
-    return NewEvent(kind=Kind.PHASE, source=source, when=when, data=msgspec.json.encode(data).decode(), late=late)
-
-
-def _upstream(job: Job, state: str, since: datetime) -> NewEvent:
-    data = UpstreamData(job_id=job.id, state=state, since=since)
-    return NewEvent(kind=Kind.UPSTREAM, source=Source.GATEWAY, when=since, data=msgspec.json.encode(data).decode())
+    return ended(held) if job.stream_ended or has_no_stream else Told(job=held)
 
 
 def _when(report: JobReport, to: Phase) -> datetime:

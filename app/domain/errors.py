@@ -4,6 +4,8 @@ GatewayError
 ├── NotKnown             it does not exist, or this team may not see it
 ├── Ambiguous            more than one job fits
 ├── NotNow               the state forbids it
+├── KeyReused            an Idempotency-Key stands for another request already
+├── KeyInUse             … or for one that is still under way
 ├── NotAdmitted          no key, or none that is valid
 │   └── TooManyAttempts  … too often
 ├── NotFromThere         the request comes by a host name or from a web page that is not let in
@@ -20,6 +22,7 @@ GatewayError
 └── StoreAway            our own memory is out of reach
 """
 
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 
@@ -110,6 +113,18 @@ class ClientRefReused(NotNow):
     """A create with this reference and another body went before."""
 
     code = "client-ref-reused"
+
+
+class KeyReused(GatewayError):
+    """An Idempotency-Key stands for another body already."""
+
+    code = "idempotency-key-reused"
+
+
+class KeyInUse(GatewayError):
+    """The first request with this Idempotency-Key is still under way."""
+
+    code = "idempotency-key-in-use"
 
 
 class NotAdmitted(GatewayError):
@@ -246,3 +261,17 @@ class StoreAway(GatewayError):
     """Our own memory is out of reach."""
 
     code = "history-unavailable"
+
+
+def of_code(code: str) -> type[GatewayError]:
+    """The error with this code; GatewayError itself for one that there is no more."""
+    return _OF_CODE.get(code, GatewayError)
+
+
+def _all(kind: type[GatewayError]) -> Iterator[type[GatewayError]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from _all(narrower)
+
+
+_OF_CODE: Mapping[str, type[GatewayError]] = {kind.code: kind for kind in _all(GatewayError)}

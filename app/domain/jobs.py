@@ -46,6 +46,37 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     asset_id: UUID | None
 
 
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """Who brought a job to where it stands: `user` asked this gateway for it (None: nobody here), `router_user` the Router.
+
+    `team` is whose `router_user` is; both are None where the Router does not say.
+    """
+
+    user: str | None
+    router_user: str | None
+    team: str | None
+
+
+class StopAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an Access Point answered to a cancel or kill, and when that was heard.
+
+    `answer` is `acknowledged`, `refused` (it calculates already), `done`, `unknown` (nothing was heard), or another
+    word of the Router's.
+    """
+
+    team: str
+    answer: str
+    when: Moment
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """The cancel or kill (`wanted`) that took effect, and what each Access Point answered."""
+
+    wanted: str
+    since: Moment
+    answers: tuple[StopAnswer, ...]
+
+
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
     """A place in a numbered source: `sequence` counts within `epoch`."""
 
@@ -64,6 +95,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     when: datetime
     reason: str | None
     asset_id: UUID | None
+    actor: Actor | None = None
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +104,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     `market_status` is the Router's own word. `router` and `stream` say how far each source has been heard; `streamed`
     is whether a status stream exists that this gateway may read, `stream_ended` whether its end marker came; `stream_to`
     names the other teams that may read it. `model_status` is a `ModelStatus`, null before any metrics.
-    `created_by` is who asked this gateway for it; None: created past it.
+    `created_by` is who asked this gateway for it; None: created past it. `stop` is the cancel or kill that took effect.
+
+    `listed` is the last document of it that the Router's changes told, and `listed_status` its market status; `ahead`
+    are the changes heard before those told them, in answers of the Router. `past_epochs` are storages that the Router
+    has left behind. `forgotten_since` is since when the Router has not known it.
     """
 
     id: UUID
@@ -105,6 +141,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     stream_ended: bool = False
     upstream_lost_since: datetime | None = None
     held: Ending | None = None
+    stop: Stop | None = None
+    listed: Mark | None = None
+    listed_status: str = ""
+    ahead: tuple[int, ...] = ()
+    past_epochs: tuple[str, ...] = ()
+    forgotten_since: datetime | None = None
 
     @property
     def status(self) -> int | None:

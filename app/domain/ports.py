@@ -10,8 +10,9 @@ from uuid import UUID
 import msgspec
 
 from app.domain.actions import Action, NewAction
+from app.domain.attempts import Answer, Asked, Kept
 from app.domain.events import Event, Told
-from app.domain.jobs import Job, Mark, NewJob
+from app.domain.jobs import Job, Mark, NewJob, StopAnswer
 from app.domain.keys import Key
 from app.domain.network import (
     AccessRequest,
@@ -222,8 +223,19 @@ class Actions(Protocol):
     async def begin(self, action: NewAction) -> int:
         """Keep that it is about to be done; the number to end it by."""
 
-    async def end(self, number: int, *, outcome: str, job_id: UUID | None, asset_id: UUID | None) -> None:
-        """Keep what became of it; `job_id` and `asset_id` where only now there is one."""
+    async def end(
+        self,
+        number: int,
+        *,
+        outcome: str,
+        job_id: UUID | None,
+        asset_id: UUID | None,
+        answers: Sequence[StopAnswer] = (),
+    ) -> None:
+        """Keep what became of it; `job_id` and `asset_id` where only now there is one.
+
+        `answers` are what the Access Points said to a cancel or kill that was refused.
+        """
 
     async def of_job(self, job_id: UUID) -> Sequence[Action]:
         """Everything that was done about a job, oldest first."""
@@ -233,6 +245,22 @@ class Actions(Protocol):
 
     async def creator(self, job_id: UUID) -> str | None:
         """Who asked for this job. None: nobody here."""
+
+
+class Attempts(Protocol):
+    """The memory of requests with an Idempotency-Key. Raises StoreAway when it is out of reach."""
+
+    async def reserve(self, asked: Asked) -> Kept:
+        """Remember it, durably, or tell what is remembered of it."""
+
+    async def has_made(self, number: int, job_id: UUID) -> None:
+        """Half of it is done."""
+
+    async def answer(self, number: int, answer: Answer) -> None:
+        """What is told to every repetition from now on."""
+
+    async def release(self, number: int) -> None:
+        """Nothing was done: forget it."""
 
 
 class Keys(Protocol):

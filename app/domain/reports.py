@@ -4,7 +4,7 @@ from uuid import UUID
 
 import msgspec
 
-from app.domain.jobs import Job, Mark, Moment, Owner, Permission, Place, Result
+from app.domain.jobs import Job, Mark, Moment, Owner, Permission, Place, Result, Stop
 from app.domain.phases import Phase
 
 
@@ -21,8 +21,18 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     asset_id: UUID | None
 
 
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """A user of the Router, and their team."""
+
+    user: str
+    team: str
+
+
 class JobReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What the Router says of a job: the document after the change `sequence` of its storage `epoch`, made at `changed`."""
+    """What the Router says of a job: the document after the change `sequence` of its storage `epoch`, made at `changed`.
+
+    `actor` is who brought it to this market status; None: nobody did, or the Router does not say.
+    """
 
     epoch: str
     sequence: int
@@ -49,6 +59,8 @@ class JobReport(msgspec.Struct, frozen=True, kw_only=True):
     stream: StreamAddress | None
     client_ref: str | None = None
     stream_to: tuple[str, ...] = ()
+    actor: User | None = None
+    stop: Stop | None = None
 
     @property
     def mark(self) -> Mark:
@@ -61,10 +73,14 @@ class JobReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the Router's changes; without a report it is a sign of life."""
+    """A line of the Router's changes; without a report it is a sign of life.
+
+    The first line of a reading says in `head` how far the changes went when it began; None: it does not say.
+    """
 
     mark: Mark
     report: JobReport | None
+    head: int | None = None
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from app.domain.jobs import Job, Moment, Permission, Place
+from app.domain.jobs import Job, Moment, Permission, Place, StopAnswer
 from app.domain.phases import Phase
 from app.domain.wording import one_line
 
@@ -32,6 +32,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
     error_code: int | None = None
     since: Moment | None = None
+    answers: tuple[StopAnswer, ...] = ()
 
 
 _UNDER_WAY = frozenset({Phase.STARTING, Phase.IN_PROGRESS})
@@ -72,6 +73,11 @@ def _place(place: Place) -> str:
     return f"place {place.place} of {place.of} at {place.team}"
 
 
+def _stopping(job: Job) -> str:
+    teams = [one.team for one in job.stop.answers if one.answer != "done"] if job.stop else []
+    return f"Stopping at the Access Points of {', '.join(teams)}" if teams else "Stopping at the Access Points"
+
+
 def _decided(word: str, reason: str | None) -> str:
     return f"{word}: {reason}" if reason else word
 
@@ -82,7 +88,7 @@ _SENTENCES: dict[Phase, Callable[[Job], str]] = {
     Phase.WAITING_ON_QUEUE: _queue,
     Phase.STARTING: lambda _: "Starting at the Access Points",
     Phase.IN_PROGRESS: lambda _: "In progress",
-    Phase.STOPPING: lambda _: "Stopping at the Access Points",
+    Phase.STOPPING: _stopping,
     Phase.LOST: lambda _: "Not seen at the Router any more",
     Phase.COMPLETE: lambda _: "Complete",
     Phase.ERROR: lambda job: _decided("Error", job.error),
@@ -96,9 +102,12 @@ _REASONS: dict[Phase, Callable[[Job], Why]] = {
     Phase.WAITING_ON_PERMISSION: lambda job: Why(kind=WhyKind.PERMISSION, waiting_on=job.waiting_on),
     Phase.WAITING_ON_QUEUE: lambda job: Why(kind=WhyKind.QUEUE, places=job.queue),
     Phase.ERROR: lambda job: Why(kind=WhyKind.ERROR, error=job.error, error_code=job.error_code),
-    Phase.LOST: lambda _: Why(kind=WhyKind.LOST),
+    Phase.LOST: lambda job: Why(kind=WhyKind.LOST, since=job.forgotten_since),
+    Phase.STOPPING: lambda job: Why(
+        kind=WhyKind.DECISION, reason=job.reason, answers=job.stop.answers if job.stop else ()
+    ),
     **dict.fromkeys(
-        (Phase.STOPPING, Phase.CANCELLED, Phase.KILLED, Phase.DENIED),
+        (Phase.CANCELLED, Phase.KILLED, Phase.DENIED),
         lambda job: Why(kind=WhyKind.DECISION, reason=job.reason),
     ),
 }

@@ -14,6 +14,27 @@ from app.services.observe import Observer
 log = logging.getLogger(__name__)
 
 
+class _Reading:
+    """How far one reading of the changes has come. Before it has caught up, what is known here may be old."""
+
+    def __init__(self) -> None:
+        self._begun = False
+        self._head: int | None = None
+        self._caught_up = False
+
+    def has_caught_up(self, change: Change) -> bool:
+        """Whether all that had changed when the reading began has been told, now that this was.
+
+        A Router that does not say how far that is gives a sign of life when it has nothing more to tell.
+        """
+        is_first, self._begun = not self._begun, True
+        if is_first:
+            self._head = change.head
+        told_all = self._head is not None and change.mark.sequence >= self._head
+        self._caught_up = self._caught_up or told_all or (change.report is None and not is_first)
+        return self._caught_up
+
+
 class Changes:
     """One reader of the changes feed, resuming where the history says it stopped."""
 
@@ -49,12 +70,14 @@ class Changes:
     async def _listen(self) -> None:
         await self._contact.me()
         position = await self._history.position()
+        reading = _Reading()
         async with self._router.changes(position) as changes:
             async for change in changes:
                 self._failures = 0
                 await self._hear(change, position)
                 position = change.mark
-                self._contact.heard()
+                if reading.has_caught_up(change):
+                    self._contact.heard()
 
     async def _hear(self, change: Change, position: Mark | None) -> None:
         if change.report is not None:

@@ -1,5 +1,6 @@
 """Whether the Router is in touch, since when not, whose token we hold, and whose a caller's own is."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -21,13 +22,17 @@ class Contact:
         self._now = now
         self._me: Me | None = None
         self._users: dict[str, str] = {}
-        self._in_touch = False
+        self._touched = asyncio.Event()
         self.observed_at: datetime | None = None
 
     @property
     def stale(self) -> bool:
         """Whether the Router is away, so that what we know may have been overtaken."""
-        return not self._in_touch
+        return not self._touched.is_set()
+
+    async def in_touch(self) -> None:
+        """Wait until the Router is in touch."""
+        await self._touched.wait()
 
     async def me(self) -> Me:
         """Whose token we hold; asked once."""
@@ -53,10 +58,10 @@ class Contact:
         return replace(caller, router_user=self._users[known], router_token=token)
 
     def heard(self) -> None:
-        """The Router gave a sign of life."""
-        self._in_touch = True
+        """The Router gave a sign of life, and what it has told is all there was."""
+        self._touched.set()
         self.observed_at = self._now()
 
     def lost(self) -> None:
         """The Router cannot be heard."""
-        self._in_touch = False
+        self._touched.clear()

@@ -2,19 +2,21 @@
 
 import asyncio
 import logging
-from uuid import UUID, uuid4
+from collections.abc import Callable
+from uuid import UUID
 
 from app.domain import course
 from app.domain.access import Caller
 from app.domain.actions import Verb
 from app.domain.errors import Ambiguous, GatewayError, JobFinished, JobNotKnown, StoreAway, Unanswered, Upstream
 from app.domain.jobs import Job, NewJob
-from app.domain.phases import Phase
+from app.domain.phases import OF_MARKET_STATUS, Phase
 from app.domain.ports import History, JobFilter, Page, Router, StatusPage
 from app.domain.reports import JobReport
 from app.services.contact import Contact
 from app.services.hub import Hub, Visit
 from app.services.observe import Observer
+from app.services.once import Attempt
 from app.services.record import Record
 
 log = logging.getLogger(__name__)
@@ -44,13 +46,13 @@ class Jobs:
         self._contact = contact
         self._confirm_within_s = confirm_within_s
 
-    async def create(self, new: NewJob, *, by: Caller) -> Job:
+    async def create(self, new: NewJob, *, by: Caller, attempt: Attempt) -> Job:
         """Create a job. When the Router's answer is lost the job is looked up before anything is said to be unknown."""
-        client_ref = str(uuid4())
         await self._contact.me()  # known before anything is sent, so that noting the answer needs nobody any more
-        async with self._record.of(Verb.CREATE, by, client_ref=client_ref) as entry:
-            report = await self._created(new, client_ref, router=self._router.acting_as(by.router_token))
+        async with self._record.of(Verb.CREATE, by, client_ref=attempt.client_ref) as entry:
+            report = await self._created(new, attempt, router=self._router.acting_as(by.router_token))
             entry.job_id = report.id
+        await attempt.has_made(report.id)
         try:
             return await self._observer.hear_router(report)
         except StoreAway as away:
@@ -58,37 +60,42 @@ class Jobs:
             away.facts["job_id"] = str(report.id)
             raise
 
-    async def create_and_submit(self, new: NewJob, *, by: Caller) -> Job:
-        """Both; when only the submit fails, its error carries `job_id`."""
-        job = await self.create(new, by=by)
+    async def create_and_submit(self, new: NewJob, *, by: Caller, attempt: Attempt) -> Job:
+        """Both; when only the submit fails, its error carries `job_id`, and a repetition goes on from there."""
+        job_id = attempt.job_id or (await self.create(new, by=by, attempt=attempt)).id
         try:
-            return await self.submit(job.id, by=by)
+            return await self.submit(job_id, by=by, attempt=attempt)
         except GatewayError as error:
-            error.facts["job_id"] = str(job.id)
+            error.facts["job_id"] = str(job_id)
             raise
 
-    async def submit(self, job_id: UUID, *, by: Caller) -> Job:
+    async def submit(self, job_id: UUID, *, by: Caller, attempt: Attempt) -> Job:
         """Begin execution."""
         await self._contact.me()
+        router = self._router.acting_as(by.router_token)
         async with self._record.of(Verb.SUBMIT, by, job_id=job_id):
-            report = await self._router.acting_as(by.router_token).submit(job_id)
+            report = await self._done_before(job_id, attempt, _is_submitted) or await router.submit(job_id)
         return await self._observer.hear_router(report)
 
-    async def cancel(self, job_id: UUID, *, by: Caller, reason: str | None) -> Job:
+    async def cancel(self, job_id: UUID, *, by: Caller, reason: str | None, attempt: Attempt) -> Job:
         """Cancel a pending job. Raises NotNow, naming kill, when it has begun calculation."""
         await self._contact.me()
+        router = self._router.acting_as(by.router_token)
         async with self._record.of(Verb.CANCEL, by, job_id=job_id, reason=reason):
-            report = await self._router.acting_as(by.router_token).cancel(job_id, reason=reason)
+            report = await self._done_before(job_id, attempt, _is_cancelled)
+            report = report or await router.cancel(job_id, reason=reason)
         return await self._until_over(await self._observer.hear_router(report))
 
-    async def kill(self, job_id: UUID, *, by: Caller, reason: str | None) -> Job:
+    async def kill(self, job_id: UUID, *, by: Caller, reason: str | None, attempt: Attempt) -> Job:
         """Terminate a job; `killed` once every Access Point has confirmed, `stopping` while that is awaited.
 
         Passed on even when our own history cannot be written. Raises JobFinished when the job came to its end first.
         """
         await self._contact.me()
+        router = self._router.acting_as(by.router_token)
         async with self._record.of(Verb.KILL, by, job_id=job_id, reason=reason):
-            report = await self._router.acting_as(by.router_token).kill(job_id, reason=reason)
+            report = await self._done_before(job_id, attempt, _is_killed)
+            report = report or await router.kill(job_id, reason=reason)
         try:
             job = await self._until_over(await self._observer.hear_router(report))
         except StoreAway:
@@ -141,11 +148,23 @@ class Jobs:
             await self.job(job_id)
         return await self._history.latest_statuses(job_id, limit=limit, cursor=cursor)
 
-    async def _created(self, new: NewJob, client_ref: str, *, router: Router) -> JobReport:
+    async def _done_before(
+        self, job_id: UUID, attempt: Attempt, is_done: Callable[[JobReport], bool]
+    ) -> JobReport | None:
+        """What an earlier try has done after all. None: nothing, so that it is to be done now."""
+        if not attempt.in_doubt:
+            return None
+        report = await self._router.job(job_id)
+        return report if is_done(report) else None
+
+    async def _created(self, new: NewJob, attempt: Attempt, *, router: Router) -> JobReport:
+        made = await router.made_with(attempt.client_ref) if attempt.in_doubt else None
+        if made is not None:
+            return made
         try:
-            return await router.create(new, client_ref=client_ref)
+            return await router.create(new, client_ref=attempt.client_ref)
         except Unanswered as unknown:
-            return await self._looked_up(client_ref, unknown, router=router)
+            return await self._looked_up(attempt.client_ref, unknown, router=router)
 
     async def _looked_up(self, client_ref: str, unknown: Unanswered, *, router: Router) -> JobReport:
         try:
@@ -170,3 +189,15 @@ class Jobs:
             except TimeoutError:
                 return job
         return job
+
+
+def _is_submitted(report: JobReport) -> bool:
+    return report.submitted is not None
+
+
+def _is_cancelled(report: JobReport) -> bool:
+    return OF_MARKET_STATUS.get(report.market_status) is Phase.CANCELLED
+
+
+def _is_killed(report: JobReport) -> bool:
+    return OF_MARKET_STATUS.get(report.market_status) in (Phase.STOPPING, Phase.KILLED)

@@ -3,43 +3,58 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from app.domain import course
+from app.domain import course, stream
+from app.domain.actions import asked_by
 from app.domain.events import Told
 from app.domain.jobs import Job, Mark
 from app.domain.ports import Actions, History
-from app.domain.reports import JobReport, StreamLine
+from app.domain.reports import JobReport, Me, StreamLine
 from app.services.contact import Contact
 
 
 class Observer:
     """News of one job is applied one piece at a time, each on what the one before it left in the history."""
 
-    def __init__(self, history: History, *, actions: Actions, contact: Contact, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        history: History,
+        *,
+        actions: Actions,
+        contact: Contact,
+        now: Callable[[], datetime],
+        lost_after: timedelta = timedelta(minutes=1),
+    ) -> None:
         self._history = history
         self._actions = actions
         self._contact = contact
         self._now = now
+        self._lost_after = lost_after
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def hear_router(self, report: JobReport, *, position: Mark | None = None) -> Job:
         """Apply the Router's word; `position` says how far its changes have been heard with it."""
-        team = (await self._contact.me()).team
+        me = await self._contact.me()
         async with self._turn(report.id):
             job = await self._history.job(report.id)
             if job is None:
-                created_by = await self._creator(report) if report.owner.team == team else None
-                streamed = report.is_streamed_to(team)
-                return await self._keep(course.first_heard(report, streamed=streamed, created_by=created_by), position)
-            told = course.hear_router(job, report)
+                return await self._keep(await self._introduced(report, me, listed=position is not None), position)
+            by = await self._asked_by(job, report, me)
+            told = course.hear_router(job, report, by=by, listed=position is not None)
             if told is not None:
                 return await self._keep(told, position)
             if position is not None:
                 await self._history.keep_position(position)
             return job
+
+    async def forgotten(self, job_id: UUID) -> Job:
+        """The Router says that there is no such job."""
+        return await self._apply(
+            job_id, lambda job: course.forgotten(job, now=self._now(), lost_after=self._lost_after)
+        )
 
     async def known(self, job_id: UUID) -> Job:
         """The job as it is now. Only for one that was heard of."""
@@ -49,7 +64,7 @@ class Observer:
 
     async def hear_line(self, job_id: UUID, line: StreamLine) -> Job:
         """Apply a line of the job's status stream."""
-        return await self._apply(job_id, lambda job: course.hear_line(job, line))
+        return await self._apply(job_id, lambda job: stream.hear_line(job, line))
 
     async def stop_waiting(self, job_id: UUID) -> Job:
         """The stream's end marker stayed away past its deadline."""
@@ -62,6 +77,18 @@ class Observer:
     async def upstream_back(self, job_id: UUID) -> Job:
         """The status stream is read again."""
         return await self._apply(job_id, lambda job: course.upstream_back(job, now=self._now()))
+
+    async def _introduced(self, report: JobReport, me: Me, *, listed: bool) -> Told:
+        created_by = await self._creator(report) if report.owner.team == me.team else None
+        by = asked_by(await self._actions.of_job(report.id), report, me)
+        streamed = report.is_streamed_to(me.team)
+        return course.first_heard(report, streamed=streamed, created_by=created_by, by=by, listed=listed)
+
+    async def _asked_by(self, job: Job, report: JobReport, me: Me) -> str | None:
+        """Who asked this gateway for what moved the job. None: nobody here, or it stays where it was."""
+        if not course.is_moved_by_somebody(job, report):
+            return None
+        return asked_by(await self._actions.of_job(job.id), report, me)
 
     async def _creator(self, report: JobReport) -> str | None:
         """Who asked for it, however its create was answered: the reference was kept before it was sent.

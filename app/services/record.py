@@ -1,13 +1,14 @@
 """Keeps who did what: that it is about to be done, then what became of it."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
 from app.domain.access import Caller
 from app.domain.actions import DONE, NewAction, Verb
 from app.domain.errors import GatewayError, StoreAway
+from app.domain.jobs import StopAnswer
 from app.domain.ports import Actions
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,7 @@ class Entry:
     def __init__(self) -> None:
         self.job_id: UUID | None = None
         self.asset_id: UUID | None = None
+        self.answers: Sequence[StopAnswer] = ()
 
 
 class Record:
@@ -57,6 +59,7 @@ class Record:
         try:
             yield entry
         except GatewayError as error:
+            entry.answers = _answers(error)
             await self._end(number, error.code, entry)
             raise
         except Exception:
@@ -77,7 +80,15 @@ class Record:
         if number is None:
             return
         try:
-            await self._actions.end(number, outcome=outcome, job_id=entry.job_id, asset_id=entry.asset_id)
+            await self._actions.end(
+                number, outcome=outcome, job_id=entry.job_id, asset_id=entry.asset_id, answers=entry.answers
+            )
         except StoreAway:
             # It is done, whatever we remember of it.
             log.exception("outcome not recorded", extra={"action": number, "outcome": outcome})
+
+
+def _answers(error: GatewayError) -> Sequence[StopAnswer]:
+    """What the Access Points said to a cancel or kill that the Router refused."""
+    answers = error.facts.get("answers")
+    return answers if isinstance(answers, tuple) else ()

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.actions import Action, NewAction, Verb
+from app.domain.jobs import StopAnswer
 from app.store.short import execute, fetch
 from app.store.tables import ACTIONS, VERBS, action_of, action_values
 
@@ -24,10 +26,20 @@ class SqlActions:
         statement = insert(ACTIONS).values(action_values(action, when=self._now())).returning(ACTIONS.c.id)
         return int((await fetch(self._engine, statement))[0][0])
 
-    async def end(self, number: int, *, outcome: str, job_id: UUID | None, asset_id: UUID | None) -> None:
+    async def end(
+        self,
+        number: int,
+        *,
+        outcome: str,
+        job_id: UUID | None,
+        asset_id: UUID | None,
+        answers: Sequence[StopAnswer] = (),
+    ) -> None:
         """Keep what became of it; `job_id` and `asset_id` where only now there is one."""
         made = {"job_id": job_id, "asset_id": asset_id}
         learnt = {name: str(value) for name, value in made.items() if value is not None}
+        if answers:
+            learnt["answers"] = msgspec.json.encode(answers).decode()
         await execute(self._engine, update(ACTIONS).where(ACTIONS.c.id == number).values(outcome=outcome, **learnt))
 
     async def of_job(self, job_id: UUID) -> Sequence[Action]:
@@ -43,6 +55,6 @@ class SqlActions:
     async def creator(self, job_id: UUID) -> str | None:
         """Who asked for this job. None: nobody here."""
         made = ACTIONS.c.job_id == str(job_id), ACTIONS.c.verb == VERBS[Verb.CREATE]
-        query = select(ACTIONS.c.user).where(*made)
+        query = select(ACTIONS.c.user).where(*made).order_by(ACTIONS.c.id).limit(1)
         found = await fetch(self._engine, query)
         return str(found[0][0]) if found else None

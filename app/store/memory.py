@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.store.actions import SqlActions
+from app.store.attempts import SqlAttempts
 from app.store.engine import open_engine
 from app.store.history import SqlHistory, open_history
 from app.store.keys import SqlKeys, SqlPasses
@@ -18,6 +19,7 @@ class Memory:
 
     history: SqlHistory
     actions: SqlActions
+    attempts: SqlAttempts
     keys: SqlKeys
     passes: SqlPasses
 
@@ -29,6 +31,7 @@ async def open_memory(url: str, *, tell: Tell, now: Callable[[], datetime]) -> A
         yield Memory(
             history=history,
             actions=SqlActions(engine, now=now),
+            attempts=SqlAttempts(engine, now=now),
             keys=SqlKeys(engine, now=now),
             passes=SqlPasses(engine, now=now),
         )

@@ -16,7 +16,7 @@ from sqlmodel import Field, SQLModel
 from app.domain.access import Role
 from app.domain.actions import Action, NewAction, Verb
 from app.domain.events import Event, Kind, NewEvent, Source
-from app.domain.jobs import Job
+from app.domain.jobs import Job, StopAnswer
 from app.domain.keys import Key
 from app.domain.metrics import in_parties
 from app.domain.phases import Phase
@@ -142,6 +142,26 @@ class ActionRow(SQLModel, table=True):
     client_ref: str | None
     reason: str | None
     outcome: str | None
+    answers: str | None = Field(default=None, sa_type=Text)
+
+
+class AttemptRow(SQLModel, table=True):
+    """A request with an Idempotency-Key. `answer` is null until it has one."""
+
+    __tablename__ = "attempt"
+    __table_args__ = (
+        UniqueConstraint("caller", "route", "key", name="attempt_once"),
+        Index("attempt_begun", "begun_us"),
+    )
+
+    number: int | None = Field(default=None, sa_column=Column(_ROW_NUMBER, primary_key=True))
+    caller: str
+    route: str
+    key: str
+    digest: str
+    begun_us: int = Field(sa_type=BigInteger)
+    job_id: str | None
+    answer: str | None = Field(sa_type=Text)
 
 
 class KeyRow(SQLModel, table=True):
@@ -177,6 +197,7 @@ EVENTS = SQLModel.metadata.tables["event"]
 LABELS = SQLModel.metadata.tables["job_label"]
 POSITIONS = SQLModel.metadata.tables["position"]
 ACTIONS = SQLModel.metadata.tables["action"]
+ATTEMPTS = SQLModel.metadata.tables["attempt"]
 KEYS = SQLModel.metadata.tables["api_key"]
 PASSES = SQLModel.metadata.tables["stream_pass"]
 
@@ -259,6 +280,7 @@ def action_of(row: Row[Any]) -> Action:
         client_ref=row.client_ref,
         reason=row.reason,
         outcome=row.outcome,
+        answers=msgspec.json.decode(row.answers, type=tuple[StopAnswer, ...]) if row.answers else (),
     )
 
 

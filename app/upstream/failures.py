@@ -25,6 +25,7 @@ from app.domain.errors import (
     Unreachable,
     Upstream,
 )
+from app.domain.jobs import StopAnswer
 
 # What each failure means for a call that changes something. One that only reads may always be repeated, so for it
 # whatever happened on the way means: not reached.
@@ -71,6 +72,7 @@ class _Refusal(msgspec.Struct):
     team: str | None = None
     job_id: str | None = None
     market_status: str | None = None
+    answers: tuple[StopAnswer, ...] | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -117,7 +119,7 @@ def refusal(status: int, body: bytes, *, missing: type[NotKnown], peer: str) -> 
 
 
 def _facts(said: _Refusal) -> dict[str, object]:
-    named = ("field", "allowed", "team", "job_id", "market_status")
+    named = ("field", "allowed", "team", "job_id", "market_status", "answers")
     return {name: value for name in named if (value := getattr(said, name)) is not None}
 
 

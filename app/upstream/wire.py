@@ -53,10 +53,11 @@ class ChangeLine(msgspec.Struct):
     epoch: str
     sequence: int
     job: JobReport | None = None
+    head: int | None = None
 
     def value(self) -> Change:
         """As we say it."""
-        return Change(mark=Mark(epoch=self.epoch, sequence=self.sequence), report=self.job)
+        return Change(mark=Mark(epoch=self.epoch, sequence=self.sequence), report=self.job, head=self.head)
 
 
 class _Line(msgspec.Struct, tag_field="kind"):

@@ -1,15 +1,17 @@
 """`?refresh=true`: a look at the Router by whoever does not want to wait for its news."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 from time import monotonic
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from tests.support.gateway import Caller, Finished, Json, Listener
+from tests.support.gateway import Caller, Finished, Json, Listener, served
 from tests.support.network import INTERSECTION, REGRESSION
-from tests.support.scripted import ScriptedNetwork
+from tests.support.scripted import TOKEN, ScriptedNetwork
 
 # The Router alone tells of it: nobody else asks there for the address of its stream.
 MERCYS: dict[str, Any] = {"owner": {"user": "owner@mercy", "team": "mercy"}}
@@ -17,12 +19,17 @@ _AT_ONCE = 20
 
 
 @pytest.fixture
-async def watcher(watcher: Listener, network: ScriptedNetwork) -> Listener:
+async def watcher(network: ScriptedNetwork, tmp_path: Path) -> AsyncIterator[Listener]:
     """Of a gateway that has heard of a job in the queue, and hears nothing more by itself."""
     await network.router_says("queue", **MERCYS)
-    await watcher.eventually("/v1/jobs", lambda page: len(page["items"]) == 1 and not page["stale"])
-    network.tells_changes = False
-    return watcher
+    with served(tmp_path, GATEWAY_ROUTER_URL=network.url, GATEWAY_ROUTER_TOKEN=TOKEN) as gateway:
+        async with gateway.client() as client:
+            listener = Listener(gateway, client)
+            # At its start it compares what it knows with the Router, once.
+            await listener.eventually("/v1/jobs", lambda page: not page["stale"] and bool(network.asked_for))
+            network.asked_for.clear()
+            network.tells_changes = False
+            yield listener
 
 
 def told(job: Json) -> tuple[str, bool | None, bool]:

@@ -63,7 +63,7 @@ async def test_each_kind_of_event_carries_what_it_should(caller: Caller, finishe
     assert fields["status"] == {
         *("id", "job_id", "code", "status", "when", "communications", "error", "error_code", "result")
     }
-    assert fields["phase"] == {"job_id", "phase", "previous", "when", "why"}
+    assert fields["phase"] == {"job_id", "phase", "previous", "when", "why", "actor", "reason"}
     assert fields["end"] == {"job_id", "phase"}
     assert fields["snapshot"] == {"job", "as_of"}
     assert {event.json["job_id"] for event in events if event.name in ("status", "phase", "end")} == {job_id}

@@ -11,9 +11,10 @@ from uuid import UUID, uuid4
 from msgspec.structs import asdict, replace
 
 from app.domain.actions import Action, NewAction, Verb
+from app.domain.attempts import Answer, Asked, Kept
 from app.domain.errors import AgreementNotKnown, JobNotKnown, RouterTokenRefused, StoreAway, Unanswered, Unreachable
 from app.domain.events import Event, Kind, NewEvent, Told
-from app.domain.jobs import Job, Mark, NewJob, Owner
+from app.domain.jobs import Job, Mark, NewJob, Owner, StopAnswer
 from app.domain.keys import Key
 from app.domain.network import AccessRequest, Agreement, Asset, NewAgreement, Operation, Preflight, Uploaded, Usage
 from app.domain.ports import Content, JobFilter, Page, StatusPage, Wanted
@@ -134,13 +135,20 @@ class FakeActions:
         self.kept[number] = Action(**asdict(action), id=number, when=NOON, outcome=None)
         return number
 
-    async def end(self, number: int, *, outcome: str, job_id: UUID | None, asset_id: UUID | None) -> None:
+    async def end(
+        self,
+        number: int,
+        *,
+        outcome: str,
+        job_id: UUID | None,
+        asset_id: UUID | None,
+        answers: Sequence[StopAnswer] = (),
+    ) -> None:
         """What became of it."""
         self._in_reach()
         was = self.kept[number]
-        self.kept[number] = replace(
-            was, outcome=outcome, job_id=job_id or was.job_id, asset_id=asset_id or was.asset_id
-        )
+        learnt = {"job_id": job_id or was.job_id, "asset_id": asset_id or was.asset_id}
+        self.kept[number] = replace(was, outcome=outcome, answers=tuple(answers), **learnt)
 
     async def of_job(self, job_id: UUID) -> Sequence[Action]:
         """In order."""
@@ -160,6 +168,45 @@ class FakeActions:
     def _in_reach(self) -> None:
         if self.away:
             raise StoreAway("The history is away.")
+
+
+class FakeAttempts:
+    """Keeps requests by their keys. `away` makes it refuse; `full`, to change what is there."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str, str], Kept] = {}
+        self.away = False
+        self.full = False
+
+    async def reserve(self, asked: Asked) -> Kept:
+        """By caller, route and key; others run before the look."""
+        if self.away:
+            raise StoreAway("The history is away.")
+        await asyncio.sleep(0)
+        name = (asked.caller, asked.route, asked.key)
+        if name in self.kept:
+            return replace(self.kept[name], is_new=False)
+        self.kept[name] = Kept(number=len(self.kept), digest=asked.digest, job_id=None, answer=None, is_new=True)
+        return self.kept[name]
+
+    async def has_made(self, number: int, job_id: UUID) -> None:
+        """Half of it."""
+        self._change(number, job_id=job_id)
+
+    async def answer(self, number: int, answer: Answer) -> None:
+        """All of it."""
+        self._change(number, answer=answer)
+
+    async def release(self, number: int) -> None:
+        """Nothing of it."""
+        self.kept = {name: kept for name, kept in self.kept.items() if kept.number != number}
+
+    def _change(self, number: int, **learnt: object) -> None:
+        if self.full:
+            raise StoreAway("The disk is full.")
+        self.kept = {
+            name: replace(kept, **learnt) if kept.number == number else kept for name, kept in self.kept.items()
+        }
 
 
 class FakeKeys:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from app.domain.course import first_heard
 from app.domain.events import Event, Kind, NewEvent, Source, Told
-from app.domain.jobs import Ending, Job, Mark, NewJob, Owner, Permission, Place, Result
+from app.domain.jobs import Actor, Ending, Job, Mark, NewJob, Owner, Permission, Place, Result, Stop, StopAnswer
 from app.domain.metrics import with_metrics
 from app.domain.phases import Phase
 from app.domain.reports import EndLine, JobReport, MessageLine, Status, StatusLine, StreamAddress
@@ -25,6 +25,8 @@ PERMISSION = Permission(asset_id=ASSET, asset="mercy/patients", team="mercy", si
 PLACE = Place(team="mercy", place=2, of=3, since=NOON, away_since=None)
 RESULT = Result(raw_status='{"accuracy": 0.9}', asset_id=ASSET)
 ADDRESS = StreamAddress(url="http://access-point.test/stream", token="stream-token")  # noqa: S106  (opens nothing)
+ACTOR = Actor(user="ada", router_user="ann", team="globex")
+STOP = Stop(wanted="kill", since=NOON, answers=(StopAnswer(team="mercy", answer="acknowledged", when=NOON),))
 FINAL = ("complete", "error", "cancelled", "killed", "denied")
 
 _CREATED = JobReport(
@@ -110,7 +112,13 @@ def full_job() -> Job:
         stream=Mark(epoch="point", sequence=7),
         stream_ended=True,
         upstream_lost_since=NOON,
-        held=Ending(phase=Phase.COMPLETE, when=NOON, reason="done", asset_id=None),
+        held=Ending(phase=Phase.COMPLETE, when=NOON, reason="done", asset_id=None, actor=ACTOR),
+        stop=STOP,
+        listed=Mark(epoch="router", sequence=1),
+        listed_status="queue",
+        ahead=(2, 3),
+        past_epochs=("before",),
+        forgotten_since=NOON,
     )
 
 

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import pytest
+
 from app.domain.jobs import Mark
 from app.domain.reports import Change, JobReport
 from app.services.backoff import Backoff
@@ -23,8 +25,8 @@ def change(job: JobReport) -> Change:
     return Change(mark=job.mark, report=job)
 
 
-def sign_of_life(sequence: int) -> Change:
-    return Change(mark=mark(sequence), report=None)
+def sign_of_life(sequence: int, *, head: int | None = None) -> Change:
+    return Change(mark=mark(sequence), report=None, head=head)
 
 
 @dataclass
@@ -107,7 +109,7 @@ async def test_it_says_whether_the_router_is_in_touch() -> None:
     assert scene.contact.observed_at is None
 
     async with scene.listening():
-        await scene.router.tell(sign_of_life(1))
+        await scene.router.tell(sign_of_life(1, head=1))
         await until(lambda: not scene.contact.stale)
         scene.router.away = True
         await scene.router.cut()
@@ -116,12 +118,36 @@ async def test_it_says_whether_the_router_is_in_touch() -> None:
     assert scene.contact.observed_at == NOON
 
 
+@pytest.mark.parametrize(
+    ("head", "last"),
+    [
+        pytest.param(3, "a change", id="by how far the changes went when the reading began"),
+        pytest.param(None, "a sign of life", id="by the silence after them, where the Router does not say that"),
+    ],
+)
+async def test_what_is_known_is_stale_until_the_changes_have_been_read_up_to_the_newest(
+    head: int | None, last: str
+) -> None:
+    """After an hour without the Router its feed opens at once, and the news of that hour is still to come."""
+    scene = Scene()
+
+    async with scene.listening():
+        await scene.router.tell(sign_of_life(1, head=head))
+        await scene.router.tell(change(report(2, "queue")))
+        await until(lambda: scene.history.heard_to == mark(2))
+        still_behind = scene.contact.stale, scene.contact.observed_at
+        await scene.router.tell(change(report(3, "starting")) if last == "a change" else sign_of_life(3))
+        await until(lambda: not scene.contact.stale)
+
+    assert still_behind == (True, None)
+
+
 async def test_it_goes_on_when_the_history_was_away() -> None:
     """The change is heard again, because its position was not kept."""
     scene = Scene()
 
     async with scene.listening():
-        await scene.router.tell(sign_of_life(1))
+        await scene.router.tell(sign_of_life(1, head=1))
         await until(lambda: not scene.contact.stale)
         scene.history.away = True
         await scene.router.tell(change(report(7, "queue")))

@@ -1,7 +1,9 @@
 """What news makes of a job, whichever way and in whichever order it comes."""
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,11 +12,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from app.domain.codes import JobCode
-from app.domain.course import first_heard, hear_line, hear_router, stop_waiting, upstream_back, upstream_lost
+from app.domain.course import first_heard, forgotten, hear_router, stop_waiting, upstream_back, upstream_lost
 from app.domain.events import Kind, NewEvent, Told
 from app.domain.jobs import Job, Result
 from app.domain.phases import OF_MARKET_STATUS, WITHOUT_CODE, Phase, is_requeued, may_move
-from app.domain.reports import EndLine, JobReport, Made, MessageLine, StatusLine
+from app.domain.reports import EndLine, JobReport, Made, MessageLine, StatusLine, User
+from app.domain.stream import hear_line
 from tests.support.news import (
     ASSET,
     FINAL,
@@ -192,8 +195,9 @@ def test_late_news_changes_nothing_but_how_far_was_heard(drawn: tuple[JobReport,
         told = course.take(one)
 
         if told is not None and was.is_over:
-            heard = replace(course.job, router=was.router, stream=was.stream, stream_ended=was.stream_ended)
-            assert heard == was
+            heard = {"router", "listed", "listed_status", "ahead", "past_epochs", "stream", "stream_ended"}
+            unheard = replace(course.job, **{name: getattr(was, name) for name in heard})
+            assert unheard == was
             assert all(event.late for event in told.events)
 
 
@@ -539,3 +543,161 @@ def test_back_in_the_queue_a_job_has_no_code_of_its_first_run() -> None:
     course.take(report(3, "queue", queue=(PLACE,)))
 
     assert (course.job.phase, course.job.status) == (Phase.WAITING_ON_QUEUE, JobCode.NOT_KNOWN_YET)
+
+
+# Who brought it there, and why
+
+
+def phase_events(course: Course) -> list[dict[str, Any]]:
+    return [data_of(event) for event in course.events if event.kind is Kind.PHASE]
+
+
+def test_every_phase_says_who_brought_the_job_there_and_why() -> None:
+    """Half a year later somebody asks who stopped it."""
+    ann, owner = User(user="ann", team="globex"), User(user="owner@mercy", team="mercy")
+    course = begun(report())
+    course.take(report(2, "perm", actor=ann))
+    course.take(report(3, "queue", actor=owner))
+    course.take(report(4, "starting"))
+    told = hear_router(course.job, report(5, "stopping", actor=ann, reason="ann: too slow"), by="ada")
+    assert told is not None
+    course.job, course.events = told.job, [*course.events, *told.events]
+    course.take(end_line(1))
+    course.take(report(6, "killed", actor=ann, reason="ann: too slow"))
+
+    said = [(one["phase"], one["actor"], one["reason"]) for one in phase_events(course)]
+    by_ann = {"user": None, "router_user": "ann", "team": "globex"}
+    assert said == [
+        ("created", by_ann, None),
+        ("waiting_on_permission", by_ann, None),
+        ("waiting_on_queue", {"user": None, "router_user": "owner@mercy", "team": "mercy"}, None),
+        ("starting", None, None),
+        ("stopping", {**by_ann, "user": "ada"}, "ann: too slow"),
+        ("killed", by_ann, "ann: too slow"),
+    ]
+
+
+def test_a_job_that_is_put_back_says_so() -> None:
+    """Else the way back looks like a mistake of ours."""
+    course = run(report(2, "queue"), report(3, "starting"), report(4, "queue"))
+
+    assert phase_events(course)[-1]["reason"] == "The Router took the job back into the queue."
+
+
+# What overtakes and what is overtaken
+
+
+def listed(course: Course, *reports: JobReport) -> None:
+    """The Router's changes tell these."""
+    for one in reports:
+        told = hear_router(course.job, one, listed=True)
+        if told is not None:
+            course.job, course.events = told.job, [*course.events, *told.events]
+
+
+def test_what_an_answer_has_overtaken_is_kept_late() -> None:
+    """The changes leave nothing out, and neither does the history; viewers are not sent backwards."""
+    course = begun(report())
+    course.take(report(4, "running"))
+    listed(course, report(), report(2, "queue"), report(3, "starting"), report(4, "running"), report(5, "stopping"))
+
+    told = [(data_of(event)["phase"], event.late) for event in course.events if event.kind is Kind.PHASE]
+    assert told == [
+        ("created", False),
+        ("in_progress", False),
+        ("waiting_on_queue", True),
+        ("starting", True),
+        ("stopping", False),
+    ]
+
+
+def test_what_was_heard_in_an_answer_is_not_told_again_by_the_changes() -> None:
+    """Every create and submit is heard twice."""
+    course = begun(report())
+    course.take(report(2, "queue"))
+    listed(course, report(), report(2, "queue"), report(2, "queue"), report(3, "queue"))
+
+    assert phases(course.events) == ["created", "waiting_on_queue"]
+    assert [event for event in course.events if event.late] == []
+
+
+def test_a_storage_that_the_router_left_behind_says_nothing_any_more() -> None:
+    """An answer of before the replacement may still be on its way."""
+    course = run(report(5, "running"), report(1, "running", epoch="replaced"))
+
+    assert hear_router(course.job, report(9, "stopping")) is None
+
+
+# What the Router has forgotten
+
+
+MINUTE = timedelta(minutes=1)
+
+
+def forget(course: Course, *moments: datetime) -> None:
+    for now in moments:
+        told = forgotten(course.job, now=now, lost_after=MINUTE)
+        if told is not None:
+            course.job, course.events = told.job, [*course.events, *told.events]
+
+
+@pytest.mark.parametrize("market_status", ["created", "perm", "queue", "starting", "running", "stopping"])
+def test_a_job_that_stays_forgotten_is_lost_and_comes_back_when_it_is_seen(market_status: str) -> None:
+    """Without it a run that is gone upstream looks slow for ever."""
+    seen = report(2, market_status)
+    course = begun(report())
+    course.take(seen)
+    was = course.job.phase
+    forget(course, NOON, NOON + MINUTE / 2)
+    not_yet = course.job.phase
+    forget(course, NOON + MINUTE, NOON + 2 * MINUTE)
+    gone = course.job
+    course.take(replace(seen, sequence=3))
+
+    assert (not_yet, gone.phase, course.job.phase) == (was, Phase.LOST, was)
+    assert [one["reason"] for one in phase_events(course)[-2:]] == [
+        "The Router does not know the job any more.",
+        "The job was seen again.",
+    ]
+    assert course.job.forgotten_since is None
+
+
+def test_a_job_that_was_missed_for_a_moment_is_not_lost_at_the_next() -> None:
+    """The grace begins anew."""
+    course = run(report(2, "queue"))
+    forget(course, NOON)
+    course.take(report(3, "queue"))
+    forget(course, NOON + 2 * MINUTE)
+
+    assert course.job.phase is Phase.WAITING_ON_QUEUE
+
+
+def test_a_lost_job_is_seen_again_by_what_its_access_point_says() -> None:
+    """It calculates on, whatever the Router knows of it."""
+    course = run(report(2, "running"))
+    forget(course, NOON, NOON + MINUTE)
+    course.take(status_line(1, 3))
+
+    assert (course.job.phase, course.job.forgotten_since) == (Phase.IN_PROGRESS, None)
+
+
+@pytest.mark.parametrize("word", ["complete", "killed"])
+def test_a_job_that_is_over_is_never_lost(word: str) -> None:
+    """A Router may well forget what is done; also while the last words are awaited."""
+    held = run(report(2, "running"), report(3, word))
+    over = run(report(2, "running"), report(3, word), end_line(1))
+
+    forget(held, NOON, NOON + MINUTE)
+    forget(over, NOON, NOON + MINUTE)
+
+    assert (held.job.held is not None, held.job.phase) == (True, Phase.IN_PROGRESS)
+    assert over.job.phase == word
+
+
+def test_a_lost_job_of_which_the_router_has_an_unknown_word_is_lost_no_more() -> None:
+    """It is there."""
+    course = run(report(2, "running"))
+    forget(course, NOON, NOON + MINUTE)
+    course.take(report(3, "unheard-of", started=NOON))
+
+    assert course.job.phase is Phase.IN_PROGRESS

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy.event import listen
 
-from app.domain.course import first_heard, hear_line, hear_router
+from app.domain.course import first_heard, hear_router
 from app.domain.errors import Invalid, RegexTooCostly, RegexUnsupported
 from app.domain.events import Told
 from app.domain.jobs import Job, Owner
 from app.domain.phases import BUCKETS, Bucket, Phase
 from app.domain.ports import JobFilter
+from app.domain.stream import hear_line
 from app.store.cursors import cursor_after, place_of
 from app.store.engine import open_engine
 from app.store.history import SqlHistory, open_history

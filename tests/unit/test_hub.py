@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from app.domain.course import first_heard, hear_line, hear_router
+from app.domain.course import first_heard, hear_router
 from app.domain.events import Event
 from app.domain.phases import Phase
+from app.domain.stream import hear_line
 from app.services.hub import Bell, Hub, Streams, Visit
 from tests.support.fakes import FakeHistory
 from tests.support.news import JOB, OTHER_JOB, end_line, job_in, report, told_messages

@@ -17,6 +17,7 @@ from app.services.contact import Contact
 from app.services.hub import Hub, Visit
 from app.services.jobs import Jobs
 from app.services.observe import Observer
+from app.services.once import Attempt
 from app.services.record import Record
 from tests.support.fakes import FakeActions, FakeHistory, FakeRouter, owned_by, until
 from tests.support.news import FINAL, JOB, NEW_JOB, NOON, end_line, message_line, report
@@ -64,7 +65,7 @@ def office() -> Office:
 
 async def test_a_created_job_is_known_at_once(office: Office) -> None:
     """Without waiting for the changes to tell of it."""
-    job = await office.jobs.create(NEW_JOB, by=LOCAL)
+    job = await office.jobs.create(NEW_JOB, by=LOCAL, attempt=Attempt.without_key())
 
     assert office.history.jobs[job.id] == job
     assert job.phase is Phase.CREATED
@@ -74,7 +75,7 @@ async def test_a_create_whose_answer_is_lost_is_looked_up(office: Office) -> Non
     """It is not sent again: the fake Router would not take it twice."""
     office.router.loses_answers = True
 
-    job = await office.jobs.create(NEW_JOB, by=LOCAL)
+    job = await office.jobs.create(NEW_JOB, by=LOCAL, attempt=Attempt.without_key())
 
     assert list(office.router.jobs) == [job.id]
 
@@ -84,7 +85,7 @@ async def test_a_create_that_left_no_trace_stays_unknown(office: Office) -> None
     office.router.loses_requests = True
 
     with pytest.raises(Unanswered) as unknown:
-        await office.jobs.create(NEW_JOB, by=LOCAL)
+        await office.jobs.create(NEW_JOB, by=LOCAL, attempt=Attempt.without_key())
 
     assert office.router.made == {}
     assert unknown.value.facts["client_ref"]
@@ -95,13 +96,13 @@ async def test_a_create_stays_unknown_when_it_cannot_be_looked_up(office: Office
     office.router.leaves_with_the_answer = True
 
     with pytest.raises(Unanswered):
-        await office.jobs.create(NEW_JOB, by=LOCAL)
+        await office.jobs.create(NEW_JOB, by=LOCAL, attempt=Attempt.without_key())
 
 
 async def test_each_create_has_a_reference_of_its_own(office: Office) -> None:
     """Two equal bodies are two jobs."""
-    first = await office.jobs.create(NEW_JOB, by=LOCAL)
-    second = await office.jobs.create(NEW_JOB, by=LOCAL)
+    first = await office.jobs.create(NEW_JOB, by=LOCAL, attempt=Attempt.without_key())
+    second = await office.jobs.create(NEW_JOB, by=LOCAL, attempt=Attempt.without_key())
 
     assert first.id != second.id
     assert len(office.router.made) == 2
@@ -112,7 +113,7 @@ async def test_nothing_is_sent_before_it_is_known_whose_token_we_hold(office: Of
     office.router.away = True
 
     with pytest.raises(Unreachable):
-        await office.jobs.create(NEW_JOB, by=LOCAL)
+        await office.jobs.create(NEW_JOB, by=LOCAL, attempt=Attempt.without_key())
 
     assert office.router.jobs == {}
 
@@ -122,7 +123,7 @@ async def test_when_only_the_submit_fails_the_error_names_the_job(office: Office
     office.router.leaves_after_creating = True
 
     with pytest.raises(Unreachable) as failed:
-        await office.jobs.create_and_submit(NEW_JOB, by=LOCAL)
+        await office.jobs.create_and_submit(NEW_JOB, by=LOCAL, attempt=Attempt.without_key())
 
     assert [failed.value.facts["job_id"]] == [str(job_id) for job_id in office.history.jobs]
 
@@ -131,14 +132,14 @@ async def test_when_only_the_submit_fails_the_error_names_the_job(office: Office
 
 
 async def created(office: Office) -> Job:
-    return await office.jobs.create(NEW_JOB, by=LOCAL)
+    return await office.jobs.create(NEW_JOB, by=LOCAL, attempt=Attempt.without_key())
 
 
 async def test_a_job_that_was_never_submitted_is_cancelled_at_once(office: Office) -> None:
     """There is nobody to wait for."""
     job = await created(office)
 
-    cancelled = await office.jobs.cancel(job.id, by=LOCAL, reason="no need")
+    cancelled = await office.jobs.cancel(job.id, by=LOCAL, attempt=Attempt.without_key(), reason="no need")
 
     assert (cancelled.phase, cancelled.reason) == (Phase.CANCELLED, "no need")
 
@@ -146,9 +147,9 @@ async def test_a_job_that_was_never_submitted_is_cancelled_at_once(office: Offic
 async def test_a_kill_is_confirmed_by_the_end_of_the_stream() -> None:
     """`killed: true` means that the processes are gone."""
     office = opened(confirm_within_s=LONG_S)
-    job = await office.jobs.submit((await created(office)).id, by=LOCAL)
+    job = await office.jobs.submit((await created(office)).id, by=LOCAL, attempt=Attempt.without_key())
 
-    killing = asyncio.create_task(office.jobs.kill(job.id, by=LOCAL, reason=None))
+    killing = asyncio.create_task(office.jobs.kill(job.id, by=LOCAL, attempt=Attempt.without_key(), reason=None))
     await until(lambda: office.history.jobs[job.id].held is not None)
     await office.observer.hear_line(job.id, end_line(1))
 
@@ -159,9 +160,9 @@ async def test_a_kill_that_is_not_confirmed_in_time_answers_as_things_stand() ->
     """The caller is not kept; the stream tells the rest."""
     office = opened(confirm_within_s=0.01)
     office.router.kills_at_once = False
-    job = await office.jobs.submit((await created(office)).id, by=LOCAL)
+    job = await office.jobs.submit((await created(office)).id, by=LOCAL, attempt=Attempt.without_key())
 
-    answered = await office.jobs.kill(job.id, by=LOCAL, reason=None)
+    answered = await office.jobs.kill(job.id, by=LOCAL, attempt=Attempt.without_key(), reason=None)
 
     assert answered.phase is Phase.STOPPING
     assert office.hub._bells == {}
@@ -171,10 +172,10 @@ async def test_a_kill_that_comes_too_late_says_how_the_job_ended() -> None:
     """`killed` would be a lie about a job that completed."""
     office = opened(confirm_within_s=LONG_S)
     office.router.kills_at_once = False
-    job = await office.jobs.submit((await created(office)).id, by=LOCAL)
+    job = await office.jobs.submit((await created(office)).id, by=LOCAL, attempt=Attempt.without_key())
     await office.observer.hear_line(job.id, end_line(1))
 
-    killing = asyncio.create_task(office.jobs.kill(job.id, by=LOCAL, reason=None))
+    killing = asyncio.create_task(office.jobs.kill(job.id, by=LOCAL, attempt=Attempt.without_key(), reason=None))
     await until(lambda: office.history.jobs[job.id].phase is Phase.STOPPING)
     await office.observer.hear_router(report(50, "complete", id=job.id))
 
@@ -185,10 +186,10 @@ async def test_a_kill_that_comes_too_late_says_how_the_job_ended() -> None:
 async def test_a_kill_is_passed_on_when_the_history_cannot_be_written() -> None:
     """A computation that must stop does not wait for our disk."""
     office = opened()
-    job = await office.jobs.submit((await created(office)).id, by=LOCAL)
+    job = await office.jobs.submit((await created(office)).id, by=LOCAL, attempt=Attempt.without_key())
     office.history.away = True
 
-    answered = await office.jobs.kill(job.id, by=LOCAL, reason="it must stop")
+    answered = await office.jobs.kill(job.id, by=LOCAL, attempt=Attempt.without_key(), reason="it must stop")
 
     assert office.router.killed == [job.id]
     assert (answered.id, answered.phase, answered.reason) == (job.id, Phase.KILLED, "it must stop")
@@ -284,7 +285,7 @@ async def test_whoever_waits_is_told_however_the_job_ends(office: Office, word: 
 
 async def test_a_job_that_is_over_is_not_waited_for(office: Office) -> None:
     """Not even with no time to wait."""
-    job = await office.jobs.cancel((await created(office)).id, by=LOCAL, reason=None)
+    job = await office.jobs.cancel((await created(office)).id, by=LOCAL, attempt=Attempt.without_key(), reason=None)
 
     assert await (await waiter(office, job.id, within_s=0)).waiting == (job, True)
 
@@ -299,7 +300,7 @@ async def test_a_job_that_is_not_over_in_time_is_told_as_it_is(office: Office) -
 
 async def test_news_that_is_not_the_end_is_waited_through(office: Office) -> None:
     """It rings the same bell."""
-    job = await office.jobs.submit((await created(office)).id, by=LOCAL)
+    job = await office.jobs.submit((await created(office)).id, by=LOCAL, attempt=Attempt.without_key())
     one = await waiter(office, job.id)
 
     for sequence in range(1, 5):

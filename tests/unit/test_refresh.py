@@ -49,7 +49,9 @@ class Desk:
     def __post_init__(self) -> None:
         contact = Contact(self.router, now=lambda: NOON)
         self.observer = Observer(self.history, actions=FakeActions(), contact=contact, now=lambda: NOON)
-        self.refresher = Refresher(self.router, history=self.history, observer=self.observer, now_s=lambda: self.now_s)
+        self.refresher = Refresher(
+            self.router, history=self.history, observer=self.observer, now=lambda: NOON, now_s=lambda: self.now_s
+        )
 
     async def knows(self, *market_statuses: str) -> None:
         """Both the Router and the history have heard these words of the job."""
@@ -73,7 +75,7 @@ def desk() -> Desk:
 
 
 def told(refreshed: Refreshed) -> tuple[Phase, bool, bool]:
-    return refreshed.job.phase, refreshed.changed, refreshed.stale
+    return refreshed.job.phase, refreshed.changed, refreshed.observed_at is None
 
 
 async def test_news_that_has_not_come_yet_is_fetched(desk: Desk) -> None:

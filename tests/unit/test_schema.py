@@ -71,7 +71,7 @@ def test_the_schema_goes_up_down_and_up_again(url: str) -> None:
 
     migrate(url)
 
-    ours = {"job", "job_label", "event", "position", "action", "api_key", "stream_pass"}
+    ours = {"job", "job_label", "event", "position", "action", "attempt", "api_key", "stream_pass"}
     assert tables_in(url) == {"alembic_version", *ours}
 
 

@@ -175,6 +175,7 @@ _ACTION: Example = {
     "asset_id": None,
     "reason": None,
     "outcome": "done",
+    "answers": [],
 }
 _EVENT: Example = {
     "id": 12,
@@ -236,6 +237,8 @@ EXAMPLES: Mapping[str, Example] = {
         "previous": "created",
         "when": _BEGAN,
         "why": _WAITING["why"],
+        "actor": {"user": "ada", "router_user": "owner@globex", "team": "globex"},
+        "reason": None,
     },
     "UpstreamChange": {"job_id": _JOB_ID, "state": "lost", "since": _BEGAN},
     "JobEnd": {"job_id": _JOB_ID, "phase": "complete"},

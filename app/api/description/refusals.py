@@ -17,7 +17,8 @@ _ROUTER_READ = ("router-unreachable", "router-garbled", "router-rejects-gateway"
 _ROUTER_CHANGED = (*_ROUTER_READ, "router-outcome-unknown", "router-token-refused")
 _ACCESS_POINT = ("not-found",)
 
-_MADE = ("operation-unavailable", "client-ref-reused", "job-not-found")
+_KEYED = ("idempotency-key-reused", "idempotency-key-in-use")
+_MADE = ("operation-unavailable", "client-ref-reused", "job-not-found", *_KEYED)
 _SUBMITTED = ("job-already-submitted", "job-finished")
 _RESULT = ("result-not-found", "job-not-finished", *_ACCESS_POINT)
 _BYTES = (*_RESULT, "asset-not-found", "not-acceptable", "range-not-satisfiable")
@@ -29,9 +30,9 @@ _OWN: Mapping[str, Sequence[str]] = {
     "statuses": ("job-not-found",),
     "findAllJobs": ("regex-unsupported", "regex-too-costly"),
     "findJob": ("job-not-found", "job-ambiguous", "regex-unsupported", "regex-too-costly"),
-    "submitJob": _SUBMITTED,
-    "cancelJob": ("job-not-pending", "job-finished"),
-    "killJob": ("job-finished", "job-not-pending"),
+    "submitJob": (*_SUBMITTED, *_KEYED),
+    "cancelJob": ("job-not-pending", "job-finished", *_KEYED),
+    "killJob": ("job-finished", "job-not-pending", *_KEYED),
     "jobResult": _RESULT,
     "jobResultTable": _BYTES,
     "jobResultAsset": _BYTES,

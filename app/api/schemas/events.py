@@ -34,6 +34,22 @@ class QueuePlace(_Exact):
     away_since: datetime | None
 
 
+class StopAnswer(_Exact):
+    """What an Access Point answered to a kill: `acknowledged`, `done` or `unknown`; and when."""
+
+    team: str
+    answer: str
+    when: datetime
+
+
+class Actor(_Exact):
+    """Who brought a job there: `user` asked this gateway, `router_user` of `team` the Router; null where not known."""
+
+    user: str | None
+    router_user: str | None
+    team: str | None
+
+
 class Why(_Exact):
     """Why a job stands where it stands; which fields are there depends on `kind`."""
 
@@ -43,17 +59,23 @@ class Why(_Exact):
     reason: str | None = Field(default=None, description="Of `decision`, if one was given")
     error: str = Field(default="", description="Of `error`")
     error_code: int | None = Field(default=None, description="Of `error`")
-    since: datetime | None = Field(default=None, description="Of `unknown`")
+    since: datetime | None = Field(default=None, description="Of `unknown` and `lost`")
+    answers: list[StopAnswer] = Field(default=[], description="Of `decision`, while the Access Points stop")
 
 
 class PhaseChange(_Exact):
-    """`previous` is null for the first, and equals `phase` when only `why` changed."""
+    """`previous` is null for the first, and equals `phase` when only `why` changed.
+
+    `actor` is who brought the job there; null: it came by itself. `reason` is a sentence, null where none was given.
+    """
 
     job_id: UUID
     phase: Phase
     previous: Phase | None
     when: datetime
     why: Why | None
+    actor: Actor | None
+    reason: str | None
 
 
 class UpstreamChange(_Exact):

@@ -13,6 +13,7 @@ from app.domain.phases import BUCKETS, Bucket, Phase
 from app.domain.ports import JobFilter
 from app.domain.why import message, why
 from app.services.contact import Contact
+from app.services.refresh import Refreshed
 
 # A key without `=`, so that `label=key=value` names it.
 LabelKey = Annotated[str, Field(min_length=1, max_length=100, pattern="^[^=]+$")]
@@ -182,9 +183,19 @@ def job_view(job: Job) -> JobView:
     return JobView.model_validate(_job_fields(job))
 
 
-def job_seen(job: Job, contact: Contact, *, changed: bool | None = None, stale: bool = False) -> JobSeen:
-    """The job as a single read shows it; `stale` where this read itself could not ask the Router."""
-    fresh = {"observed_at": contact.observed_at, "stale": stale or contact.stale, "changed": changed}
+def job_seen(job: Job, contact: Contact) -> JobSeen:
+    """The job as a single read shows it."""
+    return _seen(job, observed_at=contact.observed_at, stale=contact.stale, changed=None)
+
+
+def job_refreshed(refreshed: Refreshed, contact: Contact) -> JobSeen:
+    """The job as a look at the Router shows it; where that came to nothing, as old as what is known."""
+    looked, changed = refreshed.observed_at, refreshed.changed
+    observed_at = contact.observed_at if looked is None else looked
+    return _seen(refreshed.job, observed_at=observed_at, stale=looked is None, changed=changed)
+
+
+def _seen(job: Job, **fresh: object) -> JobSeen:
     return JobSeen.model_validate({**_job_fields(job), "queue": plain(job.queue), **fresh})
 
 

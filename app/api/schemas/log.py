@@ -9,9 +9,10 @@ from pydantic import BaseModel, JsonValue
 
 from app.api.schemas.common import ResultView, plain
 from app.api.schemas.events import Text
-from app.domain.actions import Action
+from app.domain.actions import Action, has_stopped
 from app.domain.events import Event, Kind
 from app.domain.formatting import text_of
+from app.domain.jobs import Stop
 from app.domain.messages import is_readable
 from app.domain.statuses import JobStatus
 
@@ -83,8 +84,19 @@ class HistoryPage(BaseModel):
     next_after: int | None
 
 
+class StopAnswerView(BaseModel):
+    """What an Access Point answered to a cancel or kill: `acknowledged`, `refused`, `done` or `unknown`; and when."""
+
+    team: str
+    answer: str
+    when: datetime
+
+
 class ActionView(BaseModel):
-    """Something that was done through this gateway. `outcome`: `done`, the code of a problem, or null: not known."""
+    """Something that was done through this gateway. `outcome`: `done`, the code of a problem, or null: not known.
+
+    `answers` are those of the Access Points to a cancel or kill.
+    """
 
     id: int
     when: datetime
@@ -95,6 +107,7 @@ class ActionView(BaseModel):
     asset_id: UUID | None
     reason: str | None
     outcome: str | None
+    answers: list[StopAnswerView]
 
 
 class ActionList(BaseModel):
@@ -108,9 +121,10 @@ def status_view(status: JobStatus) -> StatusView:
     return StatusView.model_validate(plain(status))
 
 
-def action_view(action: Action) -> ActionView:
-    """The action as it is shown."""
-    return ActionView.model_validate(plain(action))
+def action_view(action: Action, *, stop: Stop | None) -> ActionView:
+    """The action as it is shown; of the cancel or kill that took effect (`stop`) with the newest answers."""
+    answers = stop.answers if stop is not None and has_stopped(action, stop) else action.answers
+    return ActionView.model_validate({**plain(action), "answers": plain(answers)})
 
 
 def _readable(text: str) -> Any:
