@@ -95,6 +95,7 @@ class Orders:
         if running is None:
             outbox.put(db, "gone", job_id=order["job_id"])
             return None
+        outbox.put(db, "stopping", job_id=order["job_id"])
         return running.kill
 
     def _end(self, db: sqlite3.Connection, order: dict[str, Any]) -> None:

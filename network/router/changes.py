@@ -33,6 +33,15 @@ class Changes:
         self._after = rows[-1]["sequence"] if rows else max(self._after, newest)
         return [self._line(row) for row in rows]
 
+    def opening(self) -> bytes:
+        """Where this reader starts, and the newest change there is for it: who has read up to that has caught up."""
+        sql = """SELECT sequence FROM changes c WHERE sequence > ?
+                 AND EXISTS (SELECT 1 FROM viewers v WHERE v.team = ? AND v.job_id = c.job_id)
+                 ORDER BY sequence DESC LIMIT 1"""
+        newest = self._ledger.row(sql, self._after, self._team)
+        head = self._after if newest is None else newest["sequence"]
+        return wire.line({"epoch": self._ledger.epoch, "sequence": self._after, "head": head})
+
     def beat(self) -> bytes:
         """The sign of life: where this reader stands."""
         return wire.line({"epoch": self._ledger.epoch, "sequence": self._after})
@@ -56,7 +65,7 @@ async def changes(request: Request) -> Response:
     after = queries.position(request, epoch=house.ledger.epoch)
     reader = Changes(house.ledger, team=user.team, after=after)
     lines = feeds.follow(house.ledger.bell, reader.read, beat=reader.beat, ended=feeds.never)
-    return wire.ndjson(feeds.begun(reader.beat(), lines))
+    return wire.ndjson(feeds.begun(reader.opening(), lines))
 
 
 ROUTES = [Route("/v1/changes", changes, methods=["GET"])]

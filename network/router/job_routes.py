@@ -73,7 +73,11 @@ async def submit(request: Request) -> Response:
     house = house_of(request)
     user = house.user(request)
     wire.checked(Reason, await wire.json_body(request))
-    job = _change(house, user, wire.path_id(request, "job"), lifecycle.submit)
+
+    def act(db: sqlite3.Connection, job: sqlite3.Row) -> None:
+        lifecycle.submit(db, job, by=user)
+
+    job = _change(house, user, wire.path_id(request, "job"), act)
     return wire.reply(_shown(house, job, user))
 
 

@@ -8,6 +8,9 @@ import msgspec
 
 from network import refusals
 from network.clock import now
+from network.router import actors, stops
+from network.router.stops import Wanted
+from network.settings import User
 
 FINAL = frozenset({"complete", "error", "cancelled", "killed", "denied"})
 WAITING = frozenset({"created", "perm", "queue"})
@@ -30,8 +33,20 @@ def visible(db: sqlite3.Connection, job_id: str, *, team: str) -> sqlite3.Row:
     return find(db, job_id)
 
 
-def move(db: sqlite3.Connection, job_id: str, *, before: Collection[str], after: str, **columns: object) -> bool:
-    """Compare and set: only a job that stands in `before` moves. The change is noted in the same transaction."""
+def move(
+    db: sqlite3.Connection,
+    job_id: str,
+    *,
+    before: Collection[str],
+    after: str,
+    by: User | None = None,
+    wanted: Wanted | None = None,
+    **columns: object,
+) -> bool:
+    """Compare and set: only a job that stands in `before` moves. The change is noted in the same transaction.
+
+    `by` is who brought it there, None: it came by itself; `wanted` is what they asked for, if that was its end.
+    """
     assignments = ", ".join(f"{name} = ?" for name in ("market_status", *columns))
     marks = ", ".join("?" * len(before))
     values = (after, *columns.values(), job_id, *before)
@@ -39,6 +54,11 @@ def move(db: sqlite3.Connection, job_id: str, *, before: Collection[str], after:
     sql = f"UPDATE jobs SET {assignments} WHERE id = ? AND market_status IN ({marks})"  # noqa: S608
     if db.execute(sql, values).rowcount != 1:
         return False
+    # Killed at last is a job by whoever asked for it when it ran.
+    if by is not None or after != "killed":
+        actors.note(db, job_id, by)
+    if wanted is not None:
+        stops.begin(db, job_id, wanted=wanted)
     note(db, job_id)
     return True
 
@@ -63,10 +83,13 @@ def document(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
         "stream_to": readers(db, row["id"]),
         "owner": {"user": row["user"], "team": row["team"]},
         "market_status": row["market_status"],
+        "actor": actors.document(db, row["id"]),
         **{name: row[name] for name in times},
         "waiting_on": _missing(db, row),
         "queue": msgspec.json.decode(row["queue"]) if row["market_status"] == "queue" else [],
-        **{name: row[name] for name in ("reason", "error", "error_code")},
+        "reason": row["reason"],
+        "stop": stops.document(db, row["id"]),
+        **{name: row[name] for name in ("error", "error_code")},
         "result": msgspec.json.decode(row["result"]) if row["market_status"] == "complete" else None,
         "stream": None,
     }

@@ -8,13 +8,14 @@ import msgspec
 
 from network.clock import now
 from network.refusals import Refusal
-from network.router import jobs, orders, plans, requests, standing, temporary
+from network.router import jobs, orders, plans, requests, standing, stops, temporary
 from network.router.agreements import Approval
 from network.router.jobs import CALCULATING, WAITING
+from network.router.stops import Wanted
 from network.settings import User
 
 
-def submit(db: sqlite3.Connection, job: sqlite3.Row) -> None:
+def submit(db: sqlite3.Connection, job: sqlite3.Row, *, by: User) -> None:
     """Ask for what no agreement allows, or go straight to the queue."""
     _refuse_again(job)
     needed = [_counted(db, job, approval) for approval in plans.needed(db, plans.of_job(db, job))]
@@ -22,7 +23,7 @@ def submit(db: sqlite3.Connection, job: sqlite3.Row) -> None:
     temporary.used(db, job["id"], asset_ids=msgspec.json.decode(job["dataset"]))
     missing, at = any(approval.agreement_id is None for approval in needed), now()
     after, queued = ("perm", None) if missing else ("queue", at)
-    jobs.move(db, job["id"], before={"created"}, after=after, submitted=at, queued=queued)
+    jobs.move(db, job["id"], before={"created"}, after=after, by=by, submitted=at, queued=queued)
     for approval in needed:
         if approval.agreement_id is not None:
             _grant(db, job, approval.use.asset_id, owner=approval.use.team, agreement_id=approval.agreement_id)
@@ -33,11 +34,12 @@ def cancel(db: sqlite3.Connection, job: sqlite3.Row, *, by: User, reason: str | 
     """End a job that waits; calculating or finished ones refuse."""
     if job["market_status"] == "cancelled":
         return
-    if _end_waiting(db, job, outcome="cancelled", reason=_said(by.user, reason)):
+    if _end_waiting(db, job, outcome="cancelled", by=by, wanted="cancel", reason=_said(by.user, reason)):
         return
     if job["market_status"] in CALCULATING:
         detail = "The job calculates already; kill it to stop it."
-        raise Refusal(409, "job-not-pending", detail, market_status=job["market_status"])
+        facts = {"market_status": job["market_status"], "answers": stops.refused(db, job["id"])}
+        raise Refusal(409, "job-not-pending", detail, **facts)
     raise _finished(job)
 
 
@@ -46,9 +48,10 @@ def kill(db: sqlite3.Connection, job: sqlite3.Row, *, by: User, reason: str | No
     if job["market_status"] in {"killed", "stopping"}:
         return
     said = _said(by.user, reason)
-    if _end_waiting(db, job, outcome="killed", reason=said):
+    if _end_waiting(db, job, outcome="killed", by=by, wanted="kill", reason=said):
         return
-    if not jobs.move(db, job["id"], before={"starting", "running"}, after="stopping", reason=said):
+    before = {"starting", "running"}
+    if not jobs.move(db, job["id"], before=before, after="stopping", by=by, wanted="kill", reason=said):
         raise _finished(job)
     stop_parties(db, job["id"])
 
@@ -69,7 +72,7 @@ def accept(db: sqlite3.Connection, request: sqlite3.Row, *, by: User, reason: st
     if requests.pending(db, job["id"]):
         jobs.note(db, job["id"])
         return
-    jobs.move(db, job["id"], before={"perm"}, after="queue", queued=now())
+    jobs.move(db, job["id"], before={"perm"}, after="queue", by=by, queued=now())
 
 
 def deny(db: sqlite3.Connection, request: sqlite3.Row, *, by: User, reason: str | None) -> None:
@@ -77,7 +80,7 @@ def deny(db: sqlite3.Connection, request: sqlite3.Row, *, by: User, reason: str 
     if not requests.decide(db, request, state="denied", by=by.user, reason=reason):
         return
     said = _said(f"{by.user} denied {request['asset']}", reason)
-    _end_waiting(db, jobs.find(db, request["job_id"]), outcome="denied", reason=said)
+    _end_waiting(db, jobs.find(db, request["job_id"]), outcome="denied", by=by, wanted=None, reason=said)
 
 
 def terms(job: sqlite3.Row) -> dict[str, Any]:
@@ -118,9 +121,12 @@ def _said(who: str, reason: str | None) -> str:
     return f"{who}: {reason}" if reason else who
 
 
-def _end_waiting(db: sqlite3.Connection, job: sqlite3.Row, *, outcome: str, reason: str) -> bool:
+def _end_waiting(
+    db: sqlite3.Connection, job: sqlite3.Row, *, outcome: str, by: User, wanted: Wanted | None, reason: str
+) -> bool:
     requests.withdraw(db, job["id"])
-    if not jobs.move(db, job["id"], before=WAITING, after=outcome, finished=now(), reason=reason):
+    facts = {"finished": now(), "reason": reason}
+    if not jobs.move(db, job["id"], before=WAITING, after=outcome, by=by, wanted=wanted, **facts):
         return False
     if job["submitted"] is not None:
         orders.give(db, job["team"], kind="end", job_id=job["id"], outcome=outcome)

@@ -5,7 +5,7 @@ agreement-end  {agreement_id}                the team ended it
 grant   {job_id, asset_id, terms, agreement_id}  the owner of the asset, or its agreement, accepted exactly these terms
 submit  {job_id, missing}                    to the initiator: the job's stream begins
 start   {job_id, terms, module, params, peers}  run the job's process
-kill    {job_id}                             end the job's processes, then report `gone`
+kill    {job_id}                             end the job's processes: report `stopping` where any run, then `gone`
 end     {job_id, outcome, …}                 to the initiator: the job is decided, the stream ends
 drop    {asset_id}                           forget a temporary asset and its bytes
 """

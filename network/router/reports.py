@@ -7,7 +7,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict
 
 from network.clock import now
-from network.router import assets, jobs, lifecycle, orders
+from network.router import assets, jobs, lifecycle, orders, stops
 from network.router.jobs import CALCULATING
 
 
@@ -26,7 +26,7 @@ class Report(BaseModel):
 
     epoch: str
     number: int
-    kind: Literal["started", "done", "failed", "gone", "asset"]
+    kind: Literal["started", "stopping", "done", "failed", "gone", "asset"]
     job_id: str | None = None
     error: str = ""
     error_code: int | None = None
@@ -46,6 +46,8 @@ def take(db: sqlite3.Connection, team: str, *, report: Report) -> None:
         assets.arrived(db, team, asset=report.asset)
     elif report.kind == "started":
         _started(db, team, report)
+    elif report.kind == "stopping":
+        _stopping(db, team, report)
     elif report.job_id is not None:
         _ended(db, team, report)
 
@@ -57,6 +59,11 @@ def _started(db: sqlite3.Connection, team: str, report: Report) -> None:
         jobs.move(db, str(report.job_id), before={"starting"}, after="running", started=now())
 
 
+def _stopping(db: sqlite3.Connection, team: str, report: Report) -> None:
+    if stops.heard(db, str(report.job_id), team=team, answer="acknowledged"):
+        jobs.note(db, str(report.job_id))
+
+
 def _ended(db: sqlite3.Connection, team: str, report: Report) -> None:
     sql = """UPDATE parties SET state = ?, communications = ? WHERE job_id = ? AND team = ?
              AND state IN ('ordered', 'running')"""
@@ -65,10 +72,13 @@ def _ended(db: sqlite3.Connection, team: str, report: Report) -> None:
     job = jobs.find(db, str(report.job_id))
     if report.result is not None and team == job["team"]:
         _keep_result(db, job, report)
-    _decide(db, jobs.find(db, job["id"]), report)
+    is_answer = stops.heard(db, job["id"], team=team, answer="done")
+    if not _decide(db, jobs.find(db, job["id"]), report) and is_answer:
+        jobs.note(db, job["id"])
 
 
-def _decide(db: sqlite3.Connection, job: sqlite3.Row, report: Report) -> None:
+def _decide(db: sqlite3.Connection, job: sqlite3.Row, report: Report) -> bool:
+    """End the job if this report was the last that was needed; False when it goes on, or had ended before."""
     states = _states(db, job["id"])
     if states == {"done"}:
         _complete(db, job)
@@ -78,6 +88,9 @@ def _decide(db: sqlite3.Connection, job: sqlite3.Row, report: Report) -> None:
         error = report.error or "a party of the job was stopped"
         lifecycle.stop_parties(db, job["id"])
         _finish(db, job, outcome="error", error=error, error_code=report.error_code)
+    else:
+        return False
+    return True
 
 
 def _complete(db: sqlite3.Connection, job: sqlite3.Row) -> None:
@@ -89,10 +102,10 @@ def _complete(db: sqlite3.Connection, job: sqlite3.Row) -> None:
 def _finish(
     db: sqlite3.Connection, job: sqlite3.Row, *, outcome: str, error: str = "", error_code: int | None = None
 ) -> None:
-    failure = {"error": error, "error_code": error_code}
-    if not jobs.move(db, job["id"], before=CALCULATING, after=outcome, finished=now(), **failure):
+    at = now()
+    if not jobs.move(db, job["id"], before=CALCULATING, after=outcome, finished=at, error=error, error_code=error_code):
         return
-    facts = {**failure, "communications": _communications(db, job["id"])}
+    facts = {"error": error, "error_code": error_code, "communications": _communications(db, job["id"])}
     orders.give(db, job["team"], kind="end", job_id=job["id"], outcome=outcome, **facts)
 
 

@@ -54,6 +54,26 @@ CREATE TABLE IF NOT EXISTS parties (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS busy_parties ON parties (team) WHERE state IN ('ordered', 'running');
 
+CREATE TABLE IF NOT EXISTS actors (
+    job_id TEXT PRIMARY KEY,
+    user TEXT NOT NULL,
+    team TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS stops (
+    job_id TEXT PRIMARY KEY,
+    wanted TEXT NOT NULL,
+    since TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS stop_answers (
+    job_id TEXT NOT NULL,
+    team TEXT NOT NULL,
+    answer TEXT NOT NULL,
+    heard TEXT NOT NULL,
+    PRIMARY KEY (job_id, team)
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS assets (
     id TEXT PRIMARY KEY,
     team TEXT NOT NULL,

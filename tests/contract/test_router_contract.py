@@ -5,6 +5,7 @@ import csv
 from collections.abc import AsyncIterator, Callable
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from app.domain.errors import (
@@ -15,13 +16,14 @@ from app.domain.errors import (
     JobFinished,
     JobNotKnown,
     JobSubmitted,
+    NotNow,
     NotYours,
     Rejected,
     RouterTokenRefused,
 )
 from app.domain.jobs import Mark, NewJob
 from app.domain.ports import Wanted
-from app.domain.reports import Change, EndLine, StatusLine
+from app.domain.reports import Change, EndLine, JobReport, StatusLine, User
 from app.upstream.clients import open_clients
 from tests.contract.teams import (
     INTERSECTION,
@@ -34,7 +36,7 @@ from tests.contract.teams import (
     submitted,
     team_of,
 )
-from tests.support.network import RunningNetwork
+from tests.support.network import LONG_REGRESSION, TEAMS, RunningNetwork
 
 # Who we are
 
@@ -242,6 +244,61 @@ async def test_kill_ends_a_waiting_job_at_once(globex: Team) -> None:
     assert (await globex.router.kill(job.id, reason=None)).market_status == "killed"
 
 
+async def test_a_job_names_who_brought_it_where_it_stands(globex: Team, member: Team, mercy: Team) -> None:
+    """Whoever created it, and to whoever sees it."""
+    new = await created(member)
+    asked = await globex.router.submit(new.id)
+    await mercy.router.deny(asked.waiting_on[0].asset_id, new.id, reason=None)
+    denied = await globex.router.job(new.id)
+
+    assert [job.actor for job in (new, asked, denied)] == [
+        User(user="member@globex", team="globex"),
+        User(user="owner@globex", team="globex"),
+        User(user="owner@mercy", team="mercy"),
+    ]
+    assert (await mercy.router.job(new.id)).actor == denied.actor
+    assert denied.stop is None
+
+
+async def test_a_cancel_that_took_effect_is_told_and_nobody_has_to_answer(globex: Team) -> None:
+    """Nobody calculates yet."""
+    cancelled = await globex.router.cancel((await submitted(globex)).id, reason=None)
+
+    assert cancelled.stop is not None
+    assert (cancelled.stop.wanted, cancelled.stop.answers) == ("cancel", ())
+
+
+async def test_a_job_that_calculates_is_killed_with_an_answer_of_each_access_point(
+    globex: Team, teams: Callable[[str], Team]
+) -> None:
+    """A cancel is refused in the name of each."""
+    job = await calculating(globex, teams)
+
+    with pytest.raises(NotNow) as refused:
+        await globex.router.cancel(job.id, reason=None)
+    asked = await globex.router.kill(job.id, reason=None)
+    killed = (await heard(globex, job.id, "killed", after=job.mark)).report
+
+    assert "refused" in str(refused.value.facts["answers"])
+    assert killed is not None
+    assert killed.stop is not None
+    assert asked.stop is not None
+    assert (killed.stop.wanted, killed.stop.since) == ("kill", asked.stop.since)
+    assert {answer.team: answer.answer for answer in killed.stop.answers} == dict.fromkeys(TEAMS, "done")
+    assert killed.actor == User(user="owner@globex", team="globex")
+
+
+async def calculating(globex: Team, teams: Callable[[str], Team]) -> JobReport:
+    """A job of all three teams that does not end by itself."""
+    named: dict[str, object] = {"job_name": "a long one", "preprocessor": None, "labels": {}}
+    job = await submitted(globex, msgspec.convert({**LONG_REGRESSION, **named}, NewJob))
+    for missing in job.waiting_on:
+        await teams(missing.team).router.accept(missing.asset_id, job.id, reason=None)
+    running = (await heard(globex, job.id, "running", after=job.mark)).report
+    assert running is not None
+    return running
+
+
 async def test_jobs_of_others_are_not_ours_to_end(globex: Team, mercy: Team, teams: Callable[[str], Team]) -> None:
     """One who can see the job is told so; to others it does not exist."""
     job = await submitted(globex)
@@ -305,6 +362,19 @@ async def test_changes_of_another_epoch_start_over(globex: Team) -> None:
         first = await anext(changes)
 
     assert first.mark.sequence == 0
+
+
+async def test_the_first_of_the_changes_says_how_far_they_go(globex: Team) -> None:
+    """By it a reader knows when it has caught up; afterwards nothing does."""
+    job = await created(globex)
+    before = Mark(epoch=job.epoch, sequence=job.sequence - 1)
+
+    async with asyncio.timeout(WITHIN_S), globex.router.changes(before) as changes:
+        first, second = [await anext(changes) for _ in range(2)]
+
+    assert first.head is not None
+    assert first.head >= job.sequence
+    assert second.head is None
 
 
 async def first_quiet(changes: AsyncIterator[Change], how_many: int) -> AsyncIterator[Change]:

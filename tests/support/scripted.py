@@ -50,7 +50,7 @@ class ScriptedNetwork:
         self._documents[wanted] = document
         line = {"epoch": _EPOCH, "sequence": document["sequence"], "job": document}
         async with self._news:
-            self._changes.append(json.dumps(line).encode() + b"\n")
+            self._changes.append(_line(line))
             self._news.notify_all()
 
     def router_forgets(self, job_id: str) -> None:
@@ -128,8 +128,9 @@ class ScriptedNetwork:
     async def _changes_feed(self, request: Request) -> Response:
         assert request.headers["Authorization"] == f"Bearer {TOKEN}"
         after = int(request.query_params.get("after", "0"))
-        first = json.dumps({"epoch": _EPOCH, "sequence": after}).encode() + b"\n"
-        return StreamingResponse(self._told(self._changes, after, first=first, quiet=first))
+        place = {"epoch": _EPOCH, "sequence": after}
+        first, quiet = place | {"head": max(after, len(self._changes))}, place
+        return StreamingResponse(self._told(self._changes, after, first=_line(first), quiet=_line(quiet)))
 
     async def _status_stream(self, request: Request) -> Response:
         assert request.headers["Authorization"] == "Bearer the token of the stream"
@@ -207,6 +208,7 @@ def _document(job_id: str) -> dict[str, Any]:
         "params": {},
         "labels": {},
         "owner": {"user": "owner@globex", "team": "globex"},
+        "actor": None,
         "created": "2026-03-01T09:30:00.000000Z",
         "submitted": "2026-03-01T09:30:01.000000Z",
         "started": "2026-03-01T09:30:02.000000Z",
@@ -214,11 +216,16 @@ def _document(job_id: str) -> dict[str, Any]:
         "waiting_on": [],
         "queue": [],
         "reason": None,
+        "stop": None,
         "error": "",
         "error_code": None,
         "result": None,
         "stream": None,
     }
+
+
+def _line(content: dict[str, Any]) -> bytes:
+    return json.dumps(content).encode() + b"\n"
 
 
 def _now() -> str:
