@@ -11,15 +11,24 @@ from tests.support import network as carried
 from tests.support.gateway import Caller, Finished, Gateway, Listener, finished_jobs, router_settings, served
 from tests.support.keys import Guarded, guarded_gateway
 from tests.support.network import LONG_REGRESSION, RunningNetwork
+from tests.support.prepared import loaded_programs
 from tests.support.scripted import TOKEN, ScriptedNetwork, scripted_network
 
+shared_network = carried.shared_network
 running_network = carried.running_network
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _loaded_programs() -> Iterator[None]:
+    """Every process of ours that a test starts is forked from one that has loaded them all."""
+    with loaded_programs():
+        yield
+
+
 @pytest.fixture(scope="session")
-def gateway(running_network: RunningNetwork, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def gateway(shared_network: RunningNetwork, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One gateway for all tests of a session that leave it running."""
-    with served(tmp_path_factory.mktemp("gateway"), **router_settings(running_network)) as shared:
+    with served(tmp_path_factory.mktemp("gateway"), **router_settings(shared_network)) as shared:
         yield shared
 
 
@@ -45,17 +54,17 @@ async def own_caller(own_gateway: Gateway, running_network: RunningNetwork) -> A
 
 
 @pytest.fixture(scope="session")
-def guarded(running_network: RunningNetwork, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def guarded(shared_network: RunningNetwork, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """One gateway that asks for keys, for all tests of a session that leave it running."""
-    with guarded_gateway(tmp_path_factory.mktemp("guarded"), running_network) as shared:
+    with guarded_gateway(tmp_path_factory.mktemp("guarded"), shared_network) as shared:
         yield shared
 
 
 @pytest.fixture(scope="session")
-def finished(gateway: Gateway, running_network: RunningNetwork) -> Finished:
+def finished(gateway: Gateway, shared_network: RunningNetwork) -> Finished:
     """Jobs that have run to their end through the shared gateway, to be looked at by many tests."""
     with ThreadPoolExecutor(1) as apart:  # an event loop of its own, for the tests' loops come and go
-        return apart.submit(asyncio.run, finished_jobs(gateway, running_network)).result()
+        return apart.submit(asyncio.run, finished_jobs(gateway, shared_network)).result()
 
 
 @pytest.fixture

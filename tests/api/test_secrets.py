@@ -30,7 +30,7 @@ from app.domain.access import Role
 from app.domain.keys import id_and_secret, new_key
 from app.settings import Settings
 from app.store.memory import open_keys
-from tests.support.gateway import WITHIN_S, Gateway, environment, router_settings, served
+from tests.support.gateway import WITHIN_S, Commanded, Gateway, environment, router_settings, served
 from tests.support.loopback import Answer, answers, babbles, breaks_off, drops, loopback
 from tests.support.network import REGRESSION, RunningNetwork
 from tests.support.processes import descendants
@@ -124,7 +124,7 @@ class Evidence:
     log: str = ""
 
 
-class TappedGateway(Gateway):
+class TappedGateway(Commanded):
     """Keeps what it said on standard output, too."""
 
     def __init__(self, data_dir: Path, **settings: str) -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.support.events import sse
-from tests.support.gateway import Gateway, Json, environment
+from tests.support.gateway import Commanded, Gateway, Json, environment
 from tests.support.network import LONG_REGRESSION
 from tests.support.processes import Family, naming
 
@@ -32,7 +32,7 @@ _ENDS: dict[str, Callable[[Gateway], object]] = {
 @pytest.fixture
 def embedded(tmp_path: Path) -> Iterator[Gateway]:
     """A gateway that carries its network."""
-    gateway = Gateway(tmp_path / "data")
+    gateway = Commanded(tmp_path / "data")
     try:
         gateway.start()
         yield gateway
@@ -58,7 +58,7 @@ async def test_no_process_outlives_the_gateway(embedded: Gateway, end: str) -> N
 
 def test_a_stop_while_the_network_starts_leaves_nothing_either(tmp_path: Path) -> None:
     """An impatient Ctrl-C is the likeliest of all."""
-    gateway = Gateway(tmp_path / "data")
+    gateway = Commanded(tmp_path / "data")
     gateway.spawn()
     begun = (tmp_path / "data" / "network" / "network.json").exists
     while gateway.is_running and not begun():

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from network.access_point.mail import MailRooms
-from tests.support.network import INTERSECTION, LONG_REGRESSION, REGRESSION, RunningNetwork, running_in
+from tests.support.network import INTERSECTION, LONG_REGRESSION, REGRESSION, WITHIN_S, RunningNetwork
+from tests.support.processes import Family
 
 FINAL = {"complete", "error", "cancelled", "killed", "denied"}
 
@@ -27,17 +28,18 @@ def test_a_job_outlives_a_restart_of_the_router(running_network: RunningNetwork)
 def test_a_restarted_access_point_owns_up_to_the_job_it_lost(running_network: RunningNetwork, team: str) -> None:
     job = running_network.run(LONG_REGRESSION)
     running_network.reached(job["id"], {"running"})
-    group = running_network.job_pid(team, job["id"])
 
-    running_network.kill_access_point(team)
-    running_network.start_access_point(team)
+    with Family(running_network.job_pid(team, job["id"])) as calculating:
+        running_network.kill_access_point(team)
+        running_network.start_access_point(team)
+        left_over = calculating.left_over(within_s=WITHIN_S)
 
     after = running_network.reached(job["id"], FINAL)
     assert (after["market_status"], after["error_code"]) == ("error", 1001)
     assert after["error"] == f"the Access Point of {team} was restarted while the job ran"
     lines = [json.loads(line) for line in running_network.stream(job["id"])]
     assert (lines[-2]["status"]["code"], lines[-1]["outcome"]) == (10, "error")
-    assert running_in(group) == []
+    assert left_over == []
 
 
 def test_a_job_waits_for_an_access_point_that_is_away(running_network: RunningNetwork) -> None:

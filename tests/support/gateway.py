@@ -4,19 +4,19 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from select import select
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
 from tests.support.described import as_described
 from tests.support.events import Event, NdjsonReader
 from tests.support.network import INTERSECTION, REGRESSION, RunningNetwork
+from tests.support.prepared import Process, commanded, started
 
 Json = dict[str, Any]
 
@@ -34,7 +34,7 @@ class Gateway:
         self.data_dir = data_dir
         self.url = ""
         self._settings = settings
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     @property
     def pid(self) -> int:
@@ -60,14 +60,7 @@ class Gateway:
         """Start the process, without waiting until it serves."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with (self.data_dir / "stderr.log").open("ab") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve"],
-                env=environment(self.data_dir, **self._settings, **changed),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,
-            )
+            self._process = self._begun(environment(self.data_dir, **self._settings, **changed), errors)
 
     def await_serving(self) -> None:
         """Return once it says where it serves."""
@@ -114,8 +107,11 @@ class Gateway:
             event_hooks={"response": [as_described]},
         )
 
+    def _begun(self, env: dict[str, str], errors: IO[bytes]) -> Process:
+        return started("app", "serve", env=env, stderr=errors)
+
     @property
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> Process:
         assert self._process is not None, "it does not run"
         return self._process
 
@@ -126,6 +122,13 @@ class Gateway:
         process.stdout.close()
         self._process = None
         return code
+
+
+class Commanded(Gateway):
+    """Started by its command, and loaded anew each time: for claims about the process itself."""
+
+    def _begun(self, env: dict[str, str], errors: IO[bytes]) -> Process:
+        return commanded("app", "serve", env=env, stderr=errors)
 
 
 class Listener:
@@ -281,7 +284,7 @@ def environment(data_dir: Path, **settings: str) -> dict[str, str]:
     return {**inherited, "GATEWAY_DATA_DIR": str(data_dir), "GATEWAY_PORT": "0", **_QUICK, **settings}
 
 
-def first_line(process: subprocess.Popen[bytes]) -> str:
+def first_line(process: Process) -> str:
     """The first line on its standard output; empty when it said none in time."""
     assert process.stdout is not None
     readable, _, _ = select([process.stdout], [], [], WITHIN_S)

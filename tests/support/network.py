@@ -16,6 +16,8 @@ import httpx
 import pytest
 
 from network import ports
+from network.provision import Wishes, provision
+from tests.support.prepared import Process, started
 
 TEAMS = ("globex", "mercy", "lakeside")
 START_WITHIN_S = 60.0
@@ -30,6 +32,8 @@ LONG_REGRESSION = REGRESSION | {
     "params": {"regression_type": "LOGISTIC", "model_params": {"max_iter": 1_000_000, "tol": 0}}
 }
 
+
+_UNDER_WAY = {"perm", "queue", "starting", "running"}
 
 # A connection that was kept may be closed just as it is used again; parts come and go here.
 _KEEP_NONE = httpx.Limits(max_keepalive_connections=0)
@@ -46,14 +50,14 @@ class RunningNetwork:
         self.data_dir = data_dir
         self._slots = slots
         self._host = host
-        self._parts: dict[str, subprocess.Popen[bytes]] = {}
+        self._parts: dict[str, Process] = {}
         self._clients: dict[str, httpx.Client] = {}
 
     def start(self) -> None:
         """All parts; the Access Points are in touch when this returns."""
         self.start_router()
         for team in TEAMS:
-            self._spawn(team, "access-point", team)
+            self._spawn(team, "network.access_point")
         for team in TEAMS:
             self._await_ready(team)
 
@@ -100,7 +104,7 @@ class RunningNetwork:
 
     def start_router(self) -> None:
         """The Router, where it was before."""
-        self._spawn("router", "router")
+        self._spawn("router", "network.router")
         self._await_ready("router")
 
     def stop_router(self) -> None:
@@ -113,7 +117,7 @@ class RunningNetwork:
 
     def start_access_point(self, team: str) -> None:
         """A team's Access Point, where it was before."""
-        self._spawn(team, "access-point", team)
+        self._spawn(team, "network.access_point")
         self._await_ready(team)
 
     def stop_access_point(self, team: str) -> None:
@@ -159,6 +163,13 @@ class RunningNetwork:
         assert answer.status_code == 200, answer.text
         content: dict[str, Any] = answer.json()
         return dict(content.get("job", content))
+
+    def end_jobs(self) -> None:
+        """Kill all that have been submitted and are not over."""
+        for team in TEAMS:
+            for job in self.client(team).get("/v1/jobs", params={"limit": 1000}).json()["items"]:
+                if job["owner"]["team"] == team and job["market_status"] in _UNDER_WAY:
+                    self.client(team).post(f"/v1/jobs/{job['id']}/kill")
 
     def accept_all(self, job: dict[str, Any]) -> None:
         """Every owner says yes."""
@@ -208,10 +219,11 @@ class RunningNetwork:
         """The leader of the job's processes at a team's Access Point."""
         return int((self.data_dir / team / "jobs" / job_id / "pid").read_text())
 
-    def _spawn(self, name: str, *arguments: str) -> None:
-        options = ("--data-dir", str(self.data_dir), "--slots", str(self._slots), "--stop-with-stdin")
-        command = [sys.executable, "-m", "network", *arguments, *options]
-        self._parts[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def _spawn(self, name: str, program: str) -> None:
+        folder = self.data_dir / name
+        if not (folder / "config.json").exists():
+            provision(self.data_dir, Wishes(slots=self._slots))
+        self._parts[name] = started(program, str(folder), "--stop-with-stdin", held=True)
 
     def _await_ready(self, name: str) -> None:
         output = self._parts[name].stdout
@@ -262,7 +274,7 @@ def running_in(group: int) -> list[int]:
     return [int(pid) for pid, of, state in entries if int(of) == group and not state.startswith("Z")]
 
 
-def _wait(part: subprocess.Popen[bytes]) -> None:
+def _wait(part: Process) -> None:
     try:
         part.wait(START_WITHIN_S)
     finally:
@@ -272,7 +284,7 @@ def _wait(part: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(scope="session")
-def running_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNetwork]:
+def shared_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNetwork]:
     """One network for all tests of a session; whoever stops a part starts it again."""
     network = RunningNetwork(tmp_path_factory.mktemp("network"))
     try:
@@ -280,3 +292,10 @@ def running_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
         yield network
     finally:
         network.stop()
+
+
+@pytest.fixture(scope="module")
+def running_network(shared_network: RunningNetwork) -> Iterator[RunningNetwork]:
+    """The same; what a file's jobs still wait for or calculate at its end would keep every gateway busy."""
+    yield shared_network
+    shared_network.end_jobs()
