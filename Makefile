@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo serve test test-full lint types bench migrate lock
+.PHONY: help demo serve test test-full soak lint types bench migrate lock
 
 PYTHON ?= python3
 uv := uv==0.13.9
@@ -34,6 +34,9 @@ test: lint $(browser) ## lint, then every test in reduced sizes
 
 test-full: lint $(browser) ## lint, then every test in full size
 	$(pytest)
+
+soak: .venv/.test ## break things at random for ten minutes, then compare both sides' records
+	$(bin)/python -m tests.soak --minutes 10 --jobs 30 --viewers 50 $(if $(SEED),--seed $(SEED))
 
 lint: .venv/.test ## check style, types, the walls between the rooms, the Dockerfile, the compose file and the API's description
 	$(bin)/ruff check
