@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Header, Response
 
+from app.api.problems import REPLAYED
 from app.domain.jobs import Job
 from app.services.once import Done
 
@@ -22,5 +23,5 @@ IdempotencyKey = Annotated[
 def told(done: Done, response: Response) -> Job:
     """The job, with a word in the head where this is an earlier answer."""
     if done.replayed:
-        response.headers["Idempotency-Replayed"] = "true"
+        response.headers[REPLAYED] = "true"
     return done.job

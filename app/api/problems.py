@@ -40,6 +40,7 @@ from app.domain.errors import (
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 5
+REPLAYED = "Idempotency-Replayed"
 
 STATUSES: dict[type[GatewayError], int] = {
     NotKnown: 404,
@@ -142,6 +143,8 @@ def problem_of(request: Request, error: GatewayError) -> Response:
     headers = _about_the_range(error) if isinstance(error, RangeOutside) else _ADVICE.get(status)
     if isinstance(error, KeyInUse):
         headers = {"Retry-After": "1"}
+    if error.replayed:
+        headers = {**(headers or {}), REPLAYED: "true"}
     return problem(request, status, code=error.code, detail=error.detail, facts=error.facts, headers=headers)
 
 

@@ -43,7 +43,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     def told(self) -> Job:
         """The job again. Raises the error again."""
         if self.job is None:
-            raise of_code(self.code)(self.detail, **self.facts)
+            error = of_code(self.code)(self.detail, **self.facts)
+            error.replayed = True
+            raise error
         return self.job
 
 

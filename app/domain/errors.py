@@ -27,9 +27,10 @@ from typing import ClassVar
 
 
 class GatewayError(Exception):
-    """Base of all errors that a caller is told about."""
+    """Base of all errors that a caller is told about. `replayed`: it is an earlier answer, told again."""
 
     code: ClassVar[str] = "internal"
+    replayed = False
 
     def __init__(self, detail: str, **facts: object) -> None:
         super().__init__(detail)

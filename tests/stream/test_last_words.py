@@ -249,7 +249,9 @@ async def test_word_that_runs_against_the_course_is_kept_and_not_told(network: S
 
     assert seen["phase"] == "killed"
     assert events[-1].name == "end"
-    assert [row["data"]["phase"] for row in history if row["late"]] == ["in_progress"]
+    # An answer may have overtaken the Router's first word, which is late then, too.
+    against = [row["data"] for row in history if row["late"] and row["data"]["previous"] == "killed"]
+    assert [row["phase"] for row in against] == ["in_progress"]
 
 
 async def _router_was_heard(network: ScriptedNetwork, listener: Listener) -> None:
