@@ -15,7 +15,7 @@ from app.api.access import admitted
 from app.api.description.document import Application
 from app.api.doors import Admission, Origins
 from app.api.middleware import BodyLimit, Requests
-from app.api.problems import handle_problems
+from app.api.problems import REPLAYED, handle_problems
 from app.api.rooms import Rooms, only_known_queries
 from app.services.agreements import Agreements
 from app.services.assets import Assets
@@ -37,6 +37,7 @@ from app.services.results import Results
 from app.settings import Settings
 from app.store.memory import open_memory
 from app.upstream.access_points import HttpAccessPoints
+from app.upstream.breaker import Breaker
 from app.upstream.carried import carried_network
 from app.upstream.clients import open_clients
 from app.upstream.router import HttpRouter
@@ -86,7 +87,7 @@ def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
 _EXPOSED = (
     *("Location", "Retry-After", "WWW-Authenticate", "X-Request-Id"),
     *("ETag", "Accept-Ranges", "Content-Range", "Link", "X-Records", "X-Next-Offset"),
-    "Idempotency-Replayed",
+    REPLAYED,
 )
 
 
@@ -108,7 +109,8 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
         clients = await open_.enter_async_context(
             open_clients(url, token=token, call_timeout_s=settings.call_timeout_s, silence_s=settings.silence_s)
         )
-        router = HttpRouter.of(calls=clients.calls, streams=clients.changes)
+        breaker = Breaker(failures=settings.breaker_failures, now_s=monotonic)
+        router = HttpRouter.of(calls=clients.calls, streams=clients.changes, breaker=breaker)
         access_points = HttpAccessPoints(clients.access_points, now=_now)
         memory = await open_.enter_async_context(open_memory(settings.database, tell=hub.tell, now=_now))
         history = memory.history

@@ -47,7 +47,12 @@ class Settings(BaseSettings):
     )
     refusal_pause_s: float = Field(0.5, ge=0, description="Pause before a caller is told that a key is not valid")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is worth a line of log")
-    call_timeout_s: float = Field(10.0, gt=0, description="Longest wait for the Router's answer to a call")
+    call_timeout_s: float = Field(
+        10.0, gt=0, description="Longest time for a call to the Router as a whole, and until a stream begins"
+    )
+    breaker_failures: int = Field(
+        5, ge=1, description="Calls in a row that the Router did not answer, after which it is probed before the next"
+    )
     silence_s: float = Field(5.0, gt=1, description="Longest silence on a stream before it counts as cut")
     confirm_s: float = Field(5.0, ge=0, description="Longest wait for a cancel or kill to be confirmed")
     end_marker_s: float = Field(10.0, gt=0, description="Longest wait for the last message of a job that is over")

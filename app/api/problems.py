@@ -141,11 +141,19 @@ def problem_of(request: Request, error: GatewayError) -> Response:
     """The answer for an error of ours."""
     status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
     headers = _about_the_range(error) if isinstance(error, RangeOutside) else _ADVICE.get(status)
-    if isinstance(error, KeyInUse):
-        headers = {"Retry-After": "1"}
+    if (after_s := _retry_after_s(error)) is not None:
+        headers = {"Retry-After": str(after_s)}
     if error.replayed:
         headers = {**(headers or {}), REPLAYED: "true"}
     return problem(request, status, code=error.code, detail=error.detail, facts=error.facts, headers=headers)
+
+
+def _retry_after_s(error: GatewayError) -> int | None:
+    """When it is worth another try, where that is known. None: as ever."""
+    if isinstance(error, KeyInUse):
+        return 1
+    after_s = error.facts.get("retry_after_s")
+    return after_s if isinstance(after_s, int) else None
 
 
 def _about_the_range(error: RangeOutside) -> Mapping[str, str]:

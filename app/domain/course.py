@@ -134,11 +134,12 @@ def _as_seen(job: Job) -> Phase:
 
 
 def _moved(was: Job, job: Job, to: Phase, *, report: JobReport, by: str | None) -> Told:
-    reason = None
+    reason, put_back = None, is_requeued(was.market_status, report.market_status)
     if was.phase is Phase.LOST:
         reason = SEEN_AGAIN
-    elif is_requeued(was.market_status, report.market_status):
+    elif put_back:
         reason = _REQUEUED
+    job = replace(job, put_back=put_back)
     begins_again = replace(job, code=JobCode.NOT_KNOWN_YET) if to is Phase.WAITING_ON_QUEUE else job
     actor = _actor(report, by)
     return move(begins_again, to, when=_when(report, to), source=Source.ROUTER, actor=actor, reason=reason)

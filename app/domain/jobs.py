@@ -109,6 +109,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     `listed` is the last document of it that the Router's changes told, and `listed_status` its market status; `ahead`
     are the changes heard before those told them, in answers of the Router. `past_epochs` are storages that the Router
     has left behind. `forgotten_since` is since when the Router has not known it.
+    `put_back`: the Router took it back into the queue, and has not let it start since.
     """
 
     id: UUID
@@ -147,6 +148,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     ahead: tuple[int, ...] = ()
     past_epochs: tuple[str, ...] = ()
     forgotten_since: datetime | None = None
+    put_back: bool = False
 
     @property
     def status(self) -> int | None:

@@ -69,8 +69,11 @@ def _status(job: Job, line: StatusLine) -> Told:
 
 
 def _forward(job: Job, to: Phase, *, event: NewEvent, when: datetime) -> Told:
-    """The Access Point may be ahead of the Router's news: move on, unless the job is further already."""
-    if not may_move(job.phase, to):
+    """The Access Point may be ahead of the Router's news: move on, unless the job is further already.
+
+    What it says of a job that the Router has put back may be of the run before: the Router's word is waited for.
+    """
+    if job.put_back or not may_move(job.phase, to):
         return Told(job=job, events=(event,))
     was_lost = job.phase is Phase.LOST
     reason = SEEN_AGAIN if was_lost else None

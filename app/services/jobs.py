@@ -8,7 +8,16 @@ from uuid import UUID
 from app.domain import course
 from app.domain.access import Caller
 from app.domain.actions import Verb
-from app.domain.errors import Ambiguous, GatewayError, JobFinished, JobNotKnown, StoreAway, Unanswered, Upstream
+from app.domain.errors import (
+    Ambiguous,
+    Garbled,
+    GatewayError,
+    JobFinished,
+    JobNotKnown,
+    StoreAway,
+    Unanswered,
+    Upstream,
+)
 from app.domain.jobs import Job, NewJob
 from app.domain.phases import OF_MARKET_STATUS, Phase
 from app.domain.ports import History, JobFilter, Page, Router, StatusPage
@@ -163,10 +172,10 @@ class Jobs:
             return made
         try:
             return await router.create(new, client_ref=attempt.client_ref)
-        except Unanswered as unknown:
+        except (Unanswered, Garbled) as unknown:
             return await self._looked_up(attempt.client_ref, unknown, router=router)
 
-    async def _looked_up(self, client_ref: str, unknown: Unanswered, *, router: Router) -> JobReport:
+    async def _looked_up(self, client_ref: str, unknown: Upstream, *, router: Router) -> JobReport:
         try:
             report = await router.made_with(client_ref)
         except Upstream:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import httpx
 import msgspec
@@ -79,8 +80,23 @@ class _Answer(msgspec.Struct):
     error: _Refusal
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom we speak to, and what to look at when somebody else answers."""
+
+    name: str
+    look: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+ROUTER = Peer("The Router", "look at GATEWAY_ROUTER_URL, which must lead to the Router itself")
+ACCESS_POINT = Peer("The Access Point", "look at its address, which the Router named")
+
+
 @contextmanager
-def reading(peer: str) -> Iterator[None]:
+def reading(peer: Peer) -> Iterator[None]:
     """Translate for a call that only reads."""
     try:
         yield
@@ -92,7 +108,7 @@ def reading(peer: str) -> Iterator[None]:
 
 
 @contextmanager
-def writing(peer: str) -> Iterator[None]:
+def writing(peer: Peer) -> Iterator[None]:
     """Translate for a call that changes something: what may have been received is Unanswered."""
     try:
         yield
@@ -102,10 +118,14 @@ def writing(peer: str) -> Iterator[None]:
         raise Garbled(f"{peer} has an address that cannot be read: {error}") from error
 
 
-def refusal(status: int, body: bytes, *, missing: type[NotKnown], peer: str) -> GatewayError:
+def refusal(status: int, body: bytes, *, missing: type[NotKnown], peer: Peer) -> GatewayError:
     """The error that a refusing answer stands for."""
     if status == httpx.codes.UNAUTHORIZED:
         return Rejected(f"{peer} does not accept the gateway's token; check GATEWAY_ROUTER_TOKEN.")
+    if httpx.codes.is_redirect(status):
+        return Garbled(
+            f"{peer} answered {status}, a redirect. Redirects are not followed; {peer.look}.", upstream_status=status
+        )
     try:
         said = msgspec.json.decode(body, type=_Answer).error
     except UNREADABLE:
@@ -123,7 +143,7 @@ def _facts(said: _Refusal) -> dict[str, object]:
     return {name: value for name in named if (value := getattr(said, name)) is not None}
 
 
-def _told(kind: type[Upstream], peer: str) -> Upstream:
+def _told(kind: type[Upstream], peer: Peer) -> Upstream:
     sentences: dict[type[Upstream], str] = {
         Unreachable: f"{peer} cannot be reached at the moment; try again later.",
         Unanswered: f"{peer} did not answer: whether it received the request is unknown. Look before you repeat it.",

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from time import monotonic
 from uuid import UUID
 
 import httpx
@@ -10,8 +11,10 @@ from app.domain.errors import AgreementNotKnown, AssetNotKnown, JobNotKnown, Req
 from app.domain.jobs import Mark, NewJob
 from app.domain.network import AccessRequest, Agreement, Asset, NewAgreement, Operation, Preflight, Usage
 from app.domain.reports import Change, JobReport, Me
-from app.upstream.calls import MAX_ANSWER_BYTES, Calls, bounded, parsed
-from app.upstream.failures import reading, refusal
+from app.upstream.breaker import Breaker
+from app.upstream.calls import MAX_ANSWER_BYTES, NDJSON, Calls, parsed, refuse_foreign, whole
+from app.upstream.clients import begun, line_within_s
+from app.upstream.failures import ROUTER, reading, refusal
 from app.upstream.lines import TooLong, lines_of
 from app.upstream.wire import (
     AccessRequests,
@@ -27,8 +30,6 @@ from app.upstream.wire import (
     table_body,
 )
 
-_PEER = "The Router"
-
 
 class HttpRouter:
     """Fulfils the port Router. `calls` and `streams` are separate clients: open streams make calls in the same pool dear."""
@@ -38,15 +39,19 @@ class HttpRouter:
         self._streams = streams
 
     @classmethod
-    def of(cls, *, calls: httpx.AsyncClient, streams: httpx.AsyncClient) -> "HttpRouter":
-        """The Router that these clients are made for."""
-        return cls(calls=Calls(calls, peer=_PEER), streams=streams)
+    def of(
+        cls, *, calls: httpx.AsyncClient, streams: httpx.AsyncClient, breaker: Breaker | None = None
+    ) -> "HttpRouter":
+        """The Router that these clients are made for; without a breaker it gets one of its own."""
+        one = breaker or Breaker(now_s=monotonic)
+        return cls(calls=Calls(client=calls, peer=ROUTER, breaker=one), streams=streams)
 
     def acting_as(self, token: str | None) -> "HttpRouter":
         return self if token is None else HttpRouter(calls=self._calls.acting_as(token), streams=self._streams)
 
     async def me(self) -> Me:
-        return await self._calls.read("/v1/me", Me)
+        # The feed asks it before it listens, and a kill before it is passed on: neither waits for a probe.
+        return await self._calls.insisting().read("/v1/me", Me)
 
     async def create(self, new: NewJob, *, client_ref: str) -> JobReport:
         return await self._calls.write("/v1/jobs", JobReport, body=create_body(new, client_ref=client_ref))
@@ -64,7 +69,8 @@ class HttpRouter:
 
     async def kill(self, job_id: UUID, *, reason: str | None) -> JobReport:
         body = _because(reason)
-        return (await self._calls.write(f"/v1/jobs/{job_id}/kill", JobAnswer, body=body, missing=JobNotKnown)).job
+        insisting = self._calls.insisting()  # a kill is passed on whatever is believed of the Router
+        return (await insisting.write(f"/v1/jobs/{job_id}/kill", JobAnswer, body=body, missing=JobNotKnown)).job
 
     async def job(self, job_id: UUID) -> JobReport:
         return await self._calls.read(f"/v1/jobs/{job_id}", JobReport, missing=JobNotKnown)
@@ -72,13 +78,14 @@ class HttpRouter:
     @asynccontextmanager
     async def changes(self, after: Mark | None) -> AsyncIterator[AsyncIterator[Change]]:
         query = {"epoch": after.epoch, "after": str(after.sequence)} if after else {}
-        with reading(_PEER):
-            async with self._streams.stream("GET", "/v1/changes", params=query) as response:
+        with reading(ROUTER):
+            async with begun(self._streams, "/v1/changes", params=query) as response:
                 if not response.is_success:
-                    raise refusal(
-                        response.status_code, await bounded(response, peer=_PEER), missing=JobNotKnown, peer=_PEER
-                    )
-                yield _changes(response)
+                    answer = await whole(response, peer=ROUTER)
+                    raise refusal(answer.status, answer.body, missing=JobNotKnown, peer=ROUTER)
+                refuse_foreign(response, NDJSON, peer=ROUTER)
+                self._calls.breaker.look_again()
+                yield _changes(response, within_s=line_within_s(self._streams))
 
     async def operations(self) -> Sequence[Operation]:
         return (await self._calls.read("/v1/operations", Operations)).items
@@ -126,11 +133,11 @@ class HttpRouter:
         return await self._calls.write(path, AccessRequest, body=_because(reason), missing=RequestNotKnown)
 
 
-async def _changes(response: httpx.Response) -> AsyncIterator[Change]:
+async def _changes(response: httpx.Response, *, within_s: float) -> AsyncIterator[Change]:
     # A job document that a call can bring, a change can bring too; one over the limit would be met again for ever.
-    async for line in lines_of(response, longest=MAX_ANSWER_BYTES):
+    async for line in lines_of(response, within_s=within_s, longest=MAX_ANSWER_BYTES):
         if isinstance(line, TooLong) or line:
-            yield parsed(b"" if isinstance(line, TooLong) else line, ChangeLine, peer=_PEER).value()
+            yield parsed(b"" if isinstance(line, TooLong) else line, ChangeLine, peer=ROUTER).value()
 
 
 def _text(value: UUID | None) -> str | None:

@@ -78,6 +78,8 @@ class RouterModel:
         self.effects: Counter[tuple[str, str]] = Counter()
         self.lied_about: set[UUID] = set()
         self.spoke_too_late: set[UUID] = set()
+        self.was_put_back: set[UUID] = set()
+        self.put_back_unseen: set[UUID] = set()
         self.away = False
         self.fate = Fate.ANSWERED
         self.held: list[Held] = []
@@ -147,6 +149,7 @@ class RouterModel:
         """Into the queue again."""
         if self.jobs[job_id].market_status in ("starting", "running"):
             self._move(job_id, "queue")
+            self.was_put_back.add(job_id)
 
     def calculate(self, job_id: UUID) -> None:
         """A message comes."""
@@ -205,6 +208,8 @@ class RouterModel:
         self.restart()
         self.late.clear()
         self.epoch, self.changes = f"{self.epoch}'", []
+        # The changes that told of a job's way back are gone.
+        self.put_back_unseen |= self.was_put_back
         for job in list(self.jobs.values()):
             self._note(job)
 

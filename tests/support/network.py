@@ -128,6 +128,15 @@ class RunningNetwork:
         """Without a chance to say goodbye."""
         self._kill(team)
 
+    @contextmanager
+    def paused(self, team: str) -> Iterator[None]:
+        """A team's Access Point does nothing for as long as the block lasts."""
+        self._parts[team].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._parts[team].send_signal(signal.SIGCONT)
+
     def client(self, team: str) -> httpx.Client:
         """The Router as the team's owner sees it."""
         return self.user_client(f"owner@{team}")

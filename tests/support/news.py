@@ -119,6 +119,7 @@ def full_job() -> Job:
         ahead=(2, 3),
         past_epochs=("before",),
         forgotten_since=NOON,
+        put_back=True,
     )
 
 

@@ -6,9 +6,12 @@ import os
 import socket
 import sys
 import traceback
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import timedelta, timezone
+from time import monotonic
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import msgspec
@@ -32,11 +35,28 @@ from app.domain.network import Asset, NewAgreement
 from app.domain.ports import Wanted
 from app.domain.reports import Change, EndLine, MessageLine, StreamAddress, StreamLine
 from app.upstream.access_points import HttpAccessPoints
+from app.upstream.breaker import Breaker
 from app.upstream.calls import MAX_ANSWER_BYTES
-from app.upstream.clients import open_clients
+from app.upstream.clients import Clients, open_clients
 from app.upstream.lines import MAX_LINE_BYTES
 from app.upstream.router import HttpRouter
 from tests.support.loopback import Answer, Server, answers, babbles, breaks_off, drops, hangs, loopback
+from tests.support.misbehaving import (
+    Exchange,
+    Fault,
+    Misbehaving,
+    drips,
+    drips_its_head,
+    drops_kept,
+    floods,
+    floods_its_head,
+    hangs_before_the_body,
+    misbehaving,
+    says,
+)
+from tests.support.misbehaving import breaks_off as misbehaving_breaks_off
+from tests.support.misbehaving import drops as misbehaving_drops
+from tests.support.misbehaving import hangs as misbehaving_hangs
 from tests.support.news import JOB, NEW_JOB, NOON, report
 
 SECRET = "the Router's token"  # noqa: S105  (opens nothing)
@@ -51,6 +71,11 @@ AGREEMENT = NewAgreement(
     algorithm_security=None,
     protocol="REGRESSION",
 )
+ME_AT = ("GET", "/v1/me")
+SUBMIT_AT = ("POST", f"/v1/jobs/{JOB}/submit")
+PREFLIGHT_AT = ("POST", "/v1/jobs/preflight")
+ASSET_AT = ("PUT", f"/v1/assets/{JOB}/content")
+PREFLIGHT = b'{"status": null, "approvals": []}'
 ME = b'{"user": "ann", "team": "globex", "role": "owner", "epoch": "e"}'
 NDJSON = "application/x-ndjson"
 CSV = Wanted(media_type="text/csv")
@@ -91,6 +116,42 @@ def asset_at(url: str) -> Asset:
         created=NOON,
         content=content,
     )
+
+
+@asynccontextmanager
+async def speaking_to_misbehaving(
+    faults: dict[tuple[str, str], Fault], *, patience_s: float = LONG_S
+) -> AsyncIterator[tuple[HttpRouter, HttpAccessPoints, Misbehaving]]:
+    """The same with one that keeps connections, and does right where no fault is set."""
+    async with misbehaving() as server, speaking(server.url, patience_s=patience_s) as (router, access_points):
+        server.faults = faults
+        yield router, access_points, server
+
+
+def clients_of(server: Misbehaving) -> AbstractAsyncContextManager[Clients]:
+    return open_clients(server.url, token=SECRET, call_timeout_s=LONG_S, silence_s=LONG_S)
+
+
+def counted(fault: Fault, taken: list[int]) -> Fault:
+    """The same; then how many bytes of the answer were taken."""
+
+    async def counting(exchange: Exchange) -> None:
+        try:
+            await fault(exchange)
+        finally:
+            taken.append(exchange.sent)
+
+    return counting
+
+
+def chunked(fault: Fault) -> Fault:
+    """The same, after a body whose length nobody knew."""
+
+    async def reading_all(exchange: Exchange) -> None:
+        await exchange.chunks()
+        await fault(exchange)
+
+    return reading_all
 
 
 def ndjson(*lines: object) -> bytes:
@@ -197,6 +258,282 @@ async def test_a_read_has_a_deadline() -> None:
             await router.me()
 
 
+# One deadline for all of it
+
+
+@pytest.mark.parametrize("fault", [drips, drips_its_head, hangs_before_the_body], ids=["body", "head", "nothing"])
+async def test_a_call_has_one_deadline_however_many_bytes_come(fault: Fault) -> None:
+    """Whoever sends a byte now and then is never late by any single wait."""
+    faults = {ME_AT: fault, SUBMIT_AT: fault, PREFLIGHT_AT: fault}
+    async with speaking_to_misbehaving(faults, patience_s=SHORT_S) as (router, _, server):
+        for call, failure in (("me", Unreachable), ("submit", Unanswered), ("preflight", Unreachable)):
+            started_s = monotonic()
+            with pytest.raises(failure):
+                await CALLS[call](router)
+            assert monotonic() - started_s < 4 * SHORT_S
+
+    assert [seen.method for seen in server.seen] == ["GET", "POST", "POST"]
+
+
+async def test_a_write_that_found_no_connection_in_time_was_surely_not_received() -> None:
+    """With all of them taken by calls that hang, it has not set out."""
+    arrived = asyncio.Semaphore(0)
+
+    async def holds(exchange: Exchange) -> None:
+        arrived.release()
+        await misbehaving_hangs(exchange)
+
+    async with (
+        speaking_to_misbehaving({("GET", "/held"): holds}) as (_, _points, server),
+        open_clients(server.url, token=SECRET, call_timeout_s=SHORT_S, silence_s=LONG_S) as clients,
+    ):
+        held = [asyncio.create_task(clients.calls.get("/held", timeout=LONG_S)) for _ in range(64)]
+        for _ in held:
+            await arrived.acquire()
+        try:
+            with pytest.raises(Unreachable):
+                await HttpRouter.of(calls=clients.calls, streams=clients.changes).submit(JOB)
+        finally:
+            for one in held:
+                one.cancel()
+            await asyncio.wait(held)
+
+    assert server.times(*SUBMIT_AT) == 0
+
+
+@pytest.mark.parametrize("fault", [drips_its_head, hangs_before_the_body], ids=["drips", "hangs"])
+async def test_a_stream_begins_in_time_or_not_at_all(fault: Fault) -> None:
+    """After that only its silence counts."""
+    faults = {("GET", "/v1/changes"): fault, ("GET", f"/v1/jobs/{JOB}/stream"): fault}
+    async with speaking_to_misbehaving(faults, patience_s=SHORT_S) as (router, access_points, server):
+        async with asyncio.timeout(4 * SHORT_S):
+            with pytest.raises(Unreachable):
+                await changes_heard(router)
+        async with asyncio.timeout(4 * SHORT_S):
+            with pytest.raises(Unreachable):
+                await lines_heard(access_points, server.url)
+
+
+async def test_a_stream_goes_on_beyond_the_deadline_of_its_beginning() -> None:
+    """It has no end by nature."""
+    async with speaking_to_misbehaving({}, patience_s=SHORT_S) as (router, _, _server):
+        started_s = monotonic()
+        async with router.changes(None) as changes:
+            async for _ in changes:
+                if monotonic() - started_s > 2 * SHORT_S:
+                    return
+
+
+async def test_a_failure_of_whoever_reads_a_stream_is_none_of_the_routers() -> None:
+    """A deadline of ours that is over must not look like a Router that is away."""
+    async with speaking_to_misbehaving({}) as (router, _, _server):
+        with pytest.raises(TimeoutError):
+            async with router.changes(None):
+                raise TimeoutError
+
+
+@pytest.mark.parametrize("fault", [drips, drips_its_head, misbehaving_hangs], ids=["body", "head", "nothing"])
+async def test_the_answer_to_an_upload_has_a_deadline(fault: Fault) -> None:
+    """It counts from the last piece on."""
+    async with (
+        speaking_to_misbehaving({ASSET_AT: chunked(fault)}) as (_, _points, server),
+        clients_of(server) as clients,
+    ):
+        points = HttpAccessPoints(clients.access_points, now=lambda: NOON, upload_timeout_s=SHORT_S)
+        async with asyncio.timeout(4 * SHORT_S):
+            with pytest.raises(Unanswered):
+                await points.upload(asset_at(server.url), media_type="text/csv", pieces=one_piece())
+
+    assert server.times(*ASSET_AT) == 1
+
+
+async def test_an_upload_that_is_not_taken_is_given_up() -> None:
+    """Its pieces are not heaped up, and not waited for without end."""
+
+    async def much() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * (1 << 20)
+
+    async with (
+        speaking_to_misbehaving({ASSET_AT: hangs_before_the_body}) as (_, _points, server),
+        clients_of(server) as clients,
+    ):
+        points = HttpAccessPoints(clients.access_points, now=lambda: NOON, upload_timeout_s=SHORT_S)
+        async with asyncio.timeout(LONG_S):
+            with pytest.raises(Unanswered):
+                await points.upload(asset_at(server.url), media_type="text/csv", pieces=much())
+
+
+async def test_the_pieces_of_an_upload_may_take_as_long_as_their_caller_does() -> None:
+    """A slow line of a caller's is no fault of the Access Point's."""
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"a\n"
+        await asyncio.sleep(2 * SHORT_S)  # longer than the Access Point may take
+        yield b"1\n"
+
+    uploaded = json.dumps({"id": str(JOB), "columns": [], "records": 1}).encode()
+    async with (
+        speaking_to_misbehaving({ASSET_AT: chunked(says(200, uploaded))}) as (_, _points, server),
+        clients_of(server) as clients,
+    ):
+        points = HttpAccessPoints(clients.access_points, now=lambda: NOON, upload_timeout_s=SHORT_S)
+        assert (await points.upload(asset_at(server.url), media_type="text/csv", pieces=slow())).records == 1
+
+
+# Connections that are kept
+
+
+async def test_a_read_on_a_connection_that_was_dropped_is_asked_once_more() -> None:
+    """The Router was restarted a moment ago: no reason to tell a caller of it."""
+    faults = {ME_AT: drops_kept(says(200, ME)), PREFLIGHT_AT: drops_kept(says(200, PREFLIGHT))}
+    async with speaking_to_misbehaving(faults) as (router, _, server):
+        await router.me()
+        await router.me()
+        await router.preflight(NEW_JOB)
+
+    assert [urlsplit(seen.target).path for seen in server.seen] == ["/v1/me"] * 3 + ["/v1/jobs/preflight"] * 2
+
+
+@pytest.mark.parametrize("call", ["create", "submit", "cancel", "kill", "end an agreement", "accept"])
+async def test_a_write_on_a_connection_that_was_dropped_is_not_sent_again(call: str) -> None:
+    """It may have been received: that the connection was an old one proves nothing."""
+    async with speaking_to_misbehaving({ME_AT: says(200, ME)}) as (router, _, server):
+        await router.me()
+        server.fault = drops_kept(says(200, b"{}"))
+        with pytest.raises(Unanswered):
+            await CALLS[call](router)
+
+    assert len(server.seen) == 2
+
+
+async def test_a_read_that_was_dropped_on_a_connection_of_its_own_is_not_repeated() -> None:
+    """That is no old connection: the Router itself breaks off."""
+    async with speaking_to_misbehaving({ME_AT: misbehaving_drops}) as (router, _, server):
+        with pytest.raises(Unreachable):
+            await router.me()
+
+    assert len(server.seen) == 1
+
+
+async def test_a_read_that_is_dropped_again_is_unreachable() -> None:
+    """Once more, and no oftener."""
+    async with speaking_to_misbehaving({}) as (router, _, server):
+        await router.me()
+        server.faults = {ME_AT: misbehaving_drops}
+        with pytest.raises(Unreachable):
+            await router.me()
+
+    assert len(server.seen) == 3
+
+
+async def test_a_read_that_breaks_off_in_its_answer_is_not_repeated() -> None:
+    """The connection was good: something came by it."""
+    async with speaking_to_misbehaving({}) as (router, _, server):
+        await router.me()
+        server.faults = {ME_AT: misbehaving_breaks_off}
+        with pytest.raises(Unreachable):
+            await router.me()
+
+    assert len(server.seen) == 2
+
+
+async def test_a_read_that_takes_too_long_is_not_repeated() -> None:
+    """Whoever waits has waited long enough, and a Router that is busy has enough to do."""
+    async with speaking_to_misbehaving({}, patience_s=SHORT_S) as (router, _, server):
+        await router.me()
+        server.faults = {ME_AT: misbehaving_hangs}
+        with pytest.raises(Unreachable):
+            await router.me()
+
+    assert len(server.seen) == 2
+
+
+# While the Router does not answer
+
+
+@asynccontextmanager
+async def given_up() -> AsyncIterator[tuple[HttpRouter, Misbehaving, list[float]]]:
+    """A Router that did not answer often enough; the list holds the time by which the breaker goes."""
+    now_s = [100.0]
+    async with misbehaving() as server, clients_of(server) as clients:
+        breaker = Breaker(failures=2, now_s=lambda: now_s[0])
+        router = HttpRouter.of(calls=clients.calls, streams=clients.changes, breaker=breaker)
+        server.faults = {SUBMIT_AT: misbehaving_breaks_off}
+        for one in (router, router.acting_as(CALLERS)):
+            with pytest.raises(Unanswered):
+                await one.submit(JOB)
+        server.faults = {}
+        server.seen.clear()
+        yield router, server, now_s
+
+
+@pytest.mark.parametrize("call", ["create", "submit", "cancel", "made with", "preflight", "end an agreement"])
+async def test_a_router_that_does_not_answer_is_left_alone(call: str) -> None:
+    """Nobody waits for what will not come; with whose token they ask makes no difference."""
+    async with given_up() as (router, server, _):
+        for one in (router, router.acting_as(CALLERS)):
+            with pytest.raises(Unreachable, match="being probed") as refused:
+                await CALLS[call](one)
+
+    assert server.seen == []
+    assert refused.value.facts == {"retry_after_s": 1}
+
+
+async def test_after_a_pause_a_ping_goes_ahead_of_the_call() -> None:
+    """No write is ever the one to find out."""
+    async with given_up() as (router, server, now_s):
+        now_s[0] += 1
+        with pytest.raises(JobNotKnown):
+            await router.submit(JOB)
+
+    assert [seen.target for seen in server.seen] == ["/ping", f"/v1/jobs/{JOB}/submit"]
+
+
+@pytest.mark.parametrize("fault", [says(500, b"{}"), says(302, b""), misbehaving_breaks_off])
+async def test_a_ping_that_fails_keeps_the_call_back(fault: Fault) -> None:
+    """Longer from then on."""
+    async with given_up() as (router, server, now_s):
+        server.faults = {("GET", "/ping"): fault}
+        now_s[0] += 1
+        with pytest.raises(Unreachable) as refused:
+            await router.submit(JOB)
+
+    assert [seen.target for seen in server.seen] == ["/ping"]
+    assert refused.value.facts == {"retry_after_s": 2}
+
+
+@pytest.mark.parametrize("call", ["kill", "me"])
+async def test_a_kill_is_passed_on_whatever_is_believed(call: str) -> None:
+    """Somebody wants a computation to stop; and whose token it is must be known before."""
+    async with given_up() as (router, server, _):
+        with suppress(JobNotKnown):
+            await CALLS[call](router)
+        await router.assets(name=None, team=None, kind=None)
+
+    assert len(server.seen) == 2
+
+
+async def test_the_feed_is_not_held_back_and_its_return_lets_the_next_caller_probe() -> None:
+    """It dials by itself; what it hears proves nothing of calls."""
+    async with given_up() as (router, server, _):
+        async with router.changes(None) as changes:
+            await anext(changes)
+        await router.assets(name=None, team=None, kind=None)
+
+    assert [seen.target for seen in server.seen] == ["/v1/changes", "/ping", "/v1/assets"]
+
+
+async def test_refusals_and_nonsense_are_answers() -> None:
+    """A Router that says no is not away, and one that fails is there."""
+    async with speaking_to(answers(500, b"{}")) as (router, _, server):
+        for _ in range(10):
+            with pytest.raises(Unanswered):
+                await router.submit(JOB)
+
+    assert len(server.seen) == 10
+
+
 # Nonsense
 
 
@@ -206,10 +543,86 @@ async def test_a_read_has_a_deadline() -> None:
     ids=["html", "empty", "list", "null", "not-text", "not-utf-8", "deep"],
 )
 async def test_an_answer_that_makes_no_sense_is_garbled(body: bytes) -> None:
-    """A captive portal answers everything with 200."""
-    async with speaking_to(answers(200, body, kind="text/html")) as (router, _, _server):
-        with pytest.raises(Garbled):
-            await router.me()
+    """And says which answer it was: after one of success a write may have been done."""
+    async with speaking_to(answers(200, body)) as (router, _, _server):
+        for call in ("me", "create"):
+            with pytest.raises(Garbled) as failed:
+                await CALLS[call](router)
+            assert failed.value.facts == {"upstream_status": 200}
+
+
+@pytest.mark.parametrize("call", ["me", "create"])
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("text/html; charset=utf-8", "text/html"),
+        ("Text/Plain", "text/plain"),
+        ("application/x-ndjson", "application/x-ndjson"),
+        ("<script>alert(1)</script>", "something else"),
+        ("x" * 5000, "something else"),
+    ],
+)
+async def test_an_answer_of_another_kind_is_garbled_and_its_kind_named(call: str, kind: str, named: str) -> None:
+    """A captive portal answers everything with 200; even what could be read by chance is not the Router's."""
+    async with speaking_to(answers(200, ME, kind=kind)) as (router, _, _server):
+        with pytest.raises(Garbled, match=f"answered with {named} .*GATEWAY_ROUTER_URL") as failed:
+            await CALLS[call](router)
+
+    assert failed.value.facts == {"upstream_status": 200}
+
+
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8", "application/vnd.router+json"])
+async def test_json_may_be_spelled_in_any_way(kind: str) -> None:
+    """The kind is what counts, not its letters."""
+    async with speaking_to(answers(200, ME, kind=kind)) as (router, _, _server):
+        assert (await router.me()).user == "ann"
+
+
+async def test_a_stream_of_another_kind_is_garbled() -> None:
+    """Line by line a login page would become messages of a job."""
+    page = answers(200, b"<html>\n<body>Please log in\n", kind="text/html")
+
+    async with speaking_to(page) as (router, access_points, server):
+        with pytest.raises(Garbled, match="text/html"):
+            await lines_heard(access_points, server.url)
+        with pytest.raises(Garbled, match="text/html"):
+            await changes_heard(router)
+
+
+@pytest.mark.parametrize(("status", "failure"), [(404, Garbled), (401, Rejected), (500, Garbled)])
+async def test_the_page_of_a_proxy_is_no_refusal_of_the_routers(status: int, failure: type[GatewayError]) -> None:
+    """Its 404 is no `no such job`, whatever stands in it."""
+    body = b'{"error": {"code": "not-found", "detail": "There is none."}}'
+
+    async with speaking_to(answers(status, body, kind="text/html")) as (router, _, _server):
+        with pytest.raises(failure):
+            await router.job(JOB)
+
+
+PACKED = zlib.compress(b" " * (100 * 1024 * 1024), wbits=31)
+
+
+@pytest.mark.parametrize("call", ["me", "create", "job"])
+async def test_a_packed_answer_is_not_unfolded(call: str) -> None:
+    """A hundred kilobytes of it are a hundred megabytes: it would be too late to count them then."""
+    async with speaking_to(answers(200, PACKED, Content_Encoding="gzip")) as (router, access_points, server):
+        with pytest.raises(Garbled, match="packed"):
+            await CALLS[call](router)
+        with pytest.raises(Garbled, match="packed"):
+            await changes_heard(router)
+        with pytest.raises(Garbled, match="packed"):
+            await lines_heard(access_points, server.url)
+
+    assert {seen.headers["accept-encoding"] for seen in server.seen} == {"identity"}
+
+
+async def test_a_packed_refusal_is_one_without_its_reason() -> None:
+    """Its status says enough, above all of a write that has failed in the middle."""
+    async with speaking_to(answers(500, PACKED, Content_Encoding="gzip")) as (router, _, _server):
+        with pytest.raises(Unanswered) as failed:
+            await router.submit(JOB)
+
+    assert failed.value.facts == {"upstream_status": 500}
 
 
 async def test_a_missing_field_is_named() -> None:
@@ -229,11 +642,27 @@ async def test_a_time_without_its_zone_is_refused_where_it_is_read() -> None:
             await router.job(JOB)
 
 
-async def test_an_answer_without_end_is_garbled() -> None:
+async def test_an_answer_without_end_is_not_read_to_its_end() -> None:
     """It would fill the memory."""
-    async with speaking_to(answers(200, b" " * (MAX_ANSWER_BYTES + 1))) as (router, _, _server):
+    taken: list[int] = []
+    async with speaking_to_misbehaving({ME_AT: counted(floods, taken)}) as (router, _, _server):
         with pytest.raises(Garbled, match="more than"):
             await router.me()
+
+    assert MAX_ANSWER_BYTES <= taken[0] < 4 * MAX_ANSWER_BYTES
+
+
+async def test_a_head_without_end_is_not_read_to_its_end() -> None:
+    """Nothing of it is an answer yet."""
+    taken: list[int] = []
+    faults = {ME_AT: counted(floods_its_head, taken), SUBMIT_AT: counted(floods_its_head, taken)}
+    async with speaking_to_misbehaving(faults) as (router, _, _server):
+        with pytest.raises(Unreachable):
+            await router.me()
+        with pytest.raises(Unanswered):
+            await router.submit(JOB)
+
+    assert max(taken) < MAX_ANSWER_BYTES
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -241,14 +670,15 @@ async def test_a_redirect_is_garbled_and_not_followed(status: int) -> None:
     """Whoever answers must not send our token elsewhere."""
     async with loopback(answers(200, ME)) as elsewhere:
         async with speaking_to(answers(status, Location=elsewhere.url)) as (router, access_points, server):
-            with pytest.raises(Garbled):
+            with pytest.raises(Garbled, match="GATEWAY_ROUTER_URL") as read:
                 await router.me()
-            with pytest.raises(Garbled):
+            with pytest.raises(Garbled, match="GATEWAY_ROUTER_URL") as written:
                 await router.submit(JOB)
-            with pytest.raises(Garbled):
+            with pytest.raises(Garbled, match="not followed"):
                 await lines_heard(access_points, server.url)
 
         assert elsewhere.seen == []
+    assert not [failed for failed in (read, written) if elsewhere.url in failed.value.detail]
 
 
 # Tokens and ways
@@ -262,8 +692,9 @@ async def test_the_routers_token_goes_to_the_router_alone() -> None:
     ):
         await router.me()
         await lines_heard(access_points, point.url)
-        async with access_points.content(asset_at(point.url), CSV):
-            pass
+        with pytest.raises(Garbled):
+            async with access_points.content(asset_at(point.url), CSV):
+                pass
         with pytest.raises(Garbled):
             await access_points.upload(asset_at(point.url), media_type="text/csv", pieces=one_piece())
 
@@ -299,6 +730,7 @@ async def test_a_refused_token_is_told() -> None:
 
 CALLS: dict[str, Callable[[HttpRouter], Awaitable[object]]] = {
     "me": lambda router: router.me(),
+    "job": lambda router: router.job(JOB),
     "create": lambda router: router.create(NEW_JOB, client_ref="ref"),
     "made with": lambda router: router.made_with("ref"),
     "submit": lambda router: router.submit(JOB),

@@ -45,7 +45,7 @@ async def test_rows_and_conditions_are_passed_on_beside_the_assets_own_token() -
     conditions = {"Range": "bytes=0-9", "If-Range": '"e"', "If-None-Match": '"f"'}
     wanted = Wanted(media_type="text/csv", offset=0, limit=7, conditions=conditions)
 
-    async with asked(wanted, answers(200, b"a\n")) as (_, server):
+    async with asked(wanted, answers(200, b"a\n", kind="text/csv")) as (_, server):
         (seen,) = server.seen
 
     assert seen.target == f"/v1/assets/{JOB}?offset=0&limit=7"
@@ -56,7 +56,7 @@ async def test_rows_and_conditions_are_passed_on_beside_the_assets_own_token() -
 
 async def test_what_nobody_asked_for_is_not_asked_for() -> None:
     """An Access Point need not know rows and ranges."""
-    async with asked(CSV, answers(200, b"a\n")) as (_, server):
+    async with asked(CSV, answers(200, b"a\n", kind="text/csv")) as (_, server):
         (seen,) = server.seen
 
     assert seen.target == f"/v1/assets/{JOB}"
@@ -101,23 +101,35 @@ async def test_a_range_that_is_not_there_is_refused_with_what_is(said: dict[str,
 )
 async def test_where_a_table_goes_on_is_a_number(said: dict[str, str], offset: int | None) -> None:
     """What is none leads nowhere."""
-    async with asked(CSV, answers(200, b"a\n", X_Records="30", **said)) as (content, _):
+    async with asked(CSV, answers(200, b"a\n", kind="text/csv", X_Records="30", **said)) as (content, _):
         assert (content.next_offset, content.said["X-Records"]) == (offset, "30")
 
 
-async def test_bytes_that_were_packed_on_the_way_have_no_known_length() -> None:
-    """That which was said is the packed ones'."""
-    packed = bytes.fromhex(
-        "1f8b08000000000000034be40200078bdde102000000"
-    )  # "a\n" by gzip, which some proxies insist on
+async def test_bytes_that_were_packed_on_the_way_are_not_taken() -> None:
+    """A few of them could unfold into more than fits anywhere."""
+    packed = bytes.fromhex("1f8b08000000000000034be40200078bdde102000000")  # "a\n" by gzip
 
-    async with asked(CSV, answers(200, packed, Content_Encoding="gzip")) as (content, _):
-        assert content.length is None
+    with pytest.raises(Garbled, match="packed"):
+        async with asked(CSV, answers(200, packed, kind="text/csv", Content_Encoding="gzip")):
+            pass
+
+
+async def test_bytes_of_another_kind_are_not_taken() -> None:
+    """The page of a login, kept under a table's name, would be found out much later."""
+    with pytest.raises(Garbled, match="text/html"):
+        async with asked(CSV, answers(200, b"<html>", kind="text/html; charset=utf-8")):
+            pass
+
+
+async def test_the_kind_may_be_spelled_in_any_way() -> None:
+    """Letters are as good as others, and a charset may follow."""
+    async with asked(CSV, answers(200, b"a\n", kind="Text/CSV; charset=utf-8")) as (content, _):
+        assert await whole(content) == b"a\n"
 
 
 async def test_what_cannot_stand_in_an_answer_of_ours_is_left_out() -> None:
     """The answer itself is not in question."""
-    async with asked(CSV, answers(200, b"a\n", ETag='"é"')) as (content, _):
+    async with asked(CSV, answers(200, b"a\n", kind="text/csv", ETag='"é"')) as (content, _):
         assert content.said == {}
 
 

@@ -584,6 +584,18 @@ def test_a_job_that_is_put_back_says_so() -> None:
     assert phase_events(course)[-1]["reason"] == "The Router took the job back into the queue."
 
 
+def test_what_the_access_point_says_of_the_run_before_does_not_start_a_job_that_was_put_back() -> None:
+    """The two roads have no common order."""
+    course = run(report(2, "queue"), report(3, "starting"), report(4, "queue"))
+    course.take(message_line(1, '"starting"'))
+    course.take(status_line(2, 3))
+    waits = course.job.phase
+    course.take(report(5, "starting"))
+    course.take(status_line(3, 3))
+
+    assert (waits, course.job.phase) == (Phase.WAITING_ON_QUEUE, Phase.IN_PROGRESS)
+
+
 # What overtakes and what is overtaken
 
 

@@ -27,7 +27,7 @@ from app.domain.errors import (
     Unreachable,
     Upstream,
 )
-from app.upstream.failures import ON_A_WRITE, reading, refusal, writing
+from app.upstream.failures import ACCESS_POINT, ON_A_WRITE, ROUTER, Peer, reading, refusal, writing
 
 ROUTER_API = Path(__file__).parents[2] / "docs" / "router-api.md"
 
@@ -75,7 +75,7 @@ def a_refusal(code: str, **facts: object) -> bytes:
 
 
 def told(status: int, body: bytes) -> GatewayError:
-    return refusal(status, body, missing=JobNotKnown, peer="The Router")
+    return refusal(status, body, missing=JobNotKnown, peer=ROUTER)
 
 
 def test_every_error_of_httpx_has_a_translation() -> None:
@@ -88,7 +88,7 @@ def test_a_write_that_failed_is_never_taken_for_not_sent_without_reason(kind: ty
     """Only what surely was not received may be repeated."""
     surely_not = {httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol}
 
-    with pytest.raises(Upstream) as failed, writing("The Router"):
+    with pytest.raises(Upstream) as failed, writing(ROUTER):
         raise made(kind)
 
     assert isinstance(failed.value, Unreachable) == (kind in surely_not)
@@ -97,20 +97,20 @@ def test_a_write_that_failed_is_never_taken_for_not_sent_without_reason(kind: ty
 @pytest.mark.parametrize("kind", HTTPX_ERRORS)
 def test_a_read_that_failed_may_be_repeated(kind: type[Exception]) -> None:
     """It changes nothing, so its outcome is never unknown."""
-    with pytest.raises((Unreachable, Garbled)), reading("The Router"):
+    with pytest.raises((Unreachable, Garbled)), reading(ROUTER):
         raise made(kind)
 
 
 @pytest.mark.parametrize("translating", [reading, writing])
 def test_an_address_that_is_none_is_garbled(translating: type) -> None:
     """Where httpx raises something else than an HTTPError, a follower would die of it."""
-    with pytest.raises(Garbled), translating("The Access Point"):
+    with pytest.raises(Garbled), translating(ACCESS_POINT):
         httpx.URL("http://[::1")
 
 
 def test_other_errors_are_not_touched() -> None:
     """A mistake of ours is not the Router's."""
-    with pytest.raises(ZeroDivisionError), writing("The Router"):
+    with pytest.raises(ZeroDivisionError), writing(ROUTER):
         raise ZeroDivisionError
 
 
@@ -154,13 +154,24 @@ def test_other_facts_are_passed_on_too(fact: str) -> None:
     ],
     ids=["empty", "html", "no-error", "text", "number", "not-utf-8", "deep"],
 )
-@pytest.mark.parametrize("status", [302, 400, 404, 409, 500, 503])
+@pytest.mark.parametrize("status", [400, 404, 409, 500, 503])
 def test_a_refusal_that_cannot_be_read_is_garbled(status: int, body: bytes) -> None:
     """A proxy between us and the Router has pages of its own; its 404 is no `no such job`."""
     error = told(status, body)
 
     assert type(error) is Garbled
     assert error.facts == {"upstream_status": status}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(("peer", "look"), [(ROUTER, "GATEWAY_ROUTER_URL"), (ACCESS_POINT, "the Router named")])
+def test_a_redirect_is_told_as_what_it_is(peer: Peer, look: str, status: int) -> None:
+    """Mostly it is http where https was meant: whoever runs the gateway must learn where to look."""
+    error = refusal(status, a_refusal("not-found"), missing=JobNotKnown, peer=peer)
+
+    assert (type(error), error.facts) == (Garbled, {"upstream_status": status})
+    assert "not followed" in error.detail
+    assert look in error.detail
 
 
 def test_the_gateways_own_token_is_named_when_it_is_refused() -> None:
@@ -177,5 +188,5 @@ def made(kind: type[Exception]) -> Exception:
 
 def test_what_is_unknown_says_look_before_you_repeat() -> None:
     """The sentence is all that some callers read."""
-    with pytest.raises(Unanswered, match="Look before you repeat"), writing("The Router"):
+    with pytest.raises(Unanswered, match="Look before you repeat"), writing(ROUTER):
         raise httpx.ReadTimeout("said so")

@@ -1,5 +1,6 @@
 """Lines are split on the newline byte alone, whatever pieces they come in."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 
@@ -8,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.upstream.lines import MAX_LINE_BYTES, TOO_LONG, TooLong, lines_of
+from app.upstream.lines import MAX_LINE_BYTES, TOO_LONG, TooLong, lines_of, pieces_of
+
+WITHIN_S = 10.0
 
 
 async def read(pieces: Sequence[bytes], *, longest: int = MAX_LINE_BYTES) -> list[bytes | TooLong]:
@@ -16,7 +19,8 @@ async def read(pieces: Sequence[bytes], *, longest: int = MAX_LINE_BYTES) -> lis
         for piece in pieces:
             yield piece
 
-    return [line async for line in lines_of(httpx.Response(200, content=content()), longest=longest)]
+    response = httpx.Response(200, content=content())
+    return [line async for line in lines_of(response, within_s=WITHIN_S, longest=longest)]
 
 
 def cut(text: bytes, places: list[int]) -> list[bytes]:
@@ -73,3 +77,47 @@ async def test_a_line_without_its_newline_is_no_line() -> None:
 async def test_an_empty_line_is_a_line() -> None:
     """It is a sign of life."""
     assert await read([b"\n\n", b"\n"]) == [b"", b"", b""]
+
+
+async def dripping() -> AsyncIterator[bytes]:
+    yield b'{"a": 1}\n'
+    while True:
+        await asyncio.sleep(0.01)  # no silence is long
+        yield b"x"
+
+
+async def silent() -> AsyncIterator[bytes]:
+    yield b"a"
+    await asyncio.Event().wait()
+
+
+async def test_a_line_that_never_ends_is_too_late_however_many_bytes_come() -> None:
+    """No silence would ever be long enough to be noticed."""
+    lines = lines_of(httpx.Response(200, content=dripping()), within_s=0.1)
+
+    assert await anext(lines) == b'{"a": 1}'
+    with pytest.raises(httpx.ReadTimeout):
+        await anext(lines)
+
+
+async def test_pieces_are_waited_for_so_long() -> None:
+    """Bytes of an asset may take their time as a whole."""
+    pieces = pieces_of(httpx.Response(200, content=silent()), within_s=0.1)
+
+    assert await anext(pieces) == b"a"
+    with pytest.raises(httpx.ReadTimeout):
+        await anext(pieces)
+
+
+async def test_the_time_that_the_reader_takes_is_its_own() -> None:
+    """A database that is slow must not look like a Router that is away."""
+    lines = lines_of(httpx.Response(200, content=pieces(b"a\n", b"b\n")), within_s=0.05)
+
+    assert await anext(lines) == b"a"
+    await asyncio.sleep(0.1)  # longer than a line may take
+    assert await anext(lines) == b"b"
+
+
+async def pieces(*some: bytes) -> AsyncIterator[bytes]:
+    for one in some:
+        yield one
