@@ -1,11 +1,6 @@
 """A kill is told as it comes to take effect: what each Access Point answered, and when."""
 
 import json
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,7 +30,7 @@ def test_an_access_point_that_does_not_stir_is_unknown_until_it_has_ended_its_pa
 ) -> None:
     job = _running(running_network)
 
-    with _stopped(running_network, "mercy", job):
+    with running_network.paused("mercy"):
         since = running_network.act(job["id"], "kill")["stop"]["since"]
         partly = running_network.changed(job["id"], lambda told: _all_but_mercy(told) == {"done"})
         assert partly["market_status"] == "stopping"
@@ -53,7 +48,7 @@ def test_a_second_kill_changes_nothing(running_network: RunningNetwork) -> None:
     job = _running(running_network)
     member = running_network.user_client("member@globex")
 
-    with _stopped(running_network, "mercy", job):
+    with running_network.paused("mercy"):
         member.post(f"/v1/jobs/{job['id']}/kill", json={"reason": "too slow"})
         stopping = running_network.changed(job["id"], lambda told: _all_but_mercy(told) == {"done"})
         assert running_network.act(job["id"], "kill") | {"stream": None} == stopping
@@ -67,7 +62,7 @@ def test_a_second_kill_changes_nothing(running_network: RunningNetwork) -> None:
 def test_a_party_that_ends_by_itself_while_a_kill_waits_for_it_is_done(running_network: RunningNetwork) -> None:
     job = _running(running_network)
     try:
-        with _stopped(running_network, "mercy", job):
+        with running_network.paused("mercy"):
             running_network.act(job["id"], "kill")
             running_network.kill_access_point("mercy")
     finally:
@@ -159,27 +154,6 @@ def _answers_of(team: str, told: list[dict[str, Any]]) -> list[str]:
 def _all_but_mercy(told: dict[str, Any]) -> set[str]:
     answers = (told["stop"] or {"answers": []})["answers"]
     return {one["answer"] for one in answers if one["team"] != "mercy"}
-
-
-@contextmanager
-def _stopped(network: RunningNetwork, team: str, job: dict[str, Any]) -> Iterator[None]:
-    """The team's Access Point, which runs this job, does nothing for as long as the block lasts."""
-    stat = Path(f"/proc/{network.job_pid(team, job['id'])}/stat").read_text()
-    handle = os.pidfd_open(int(stat.rpartition(")")[2].split()[1]))
-    try:
-        signal.pidfd_send_signal(handle, signal.SIGSTOP)
-        yield
-    finally:
-        _go_on(handle)
-
-
-def _go_on(handle: int) -> None:
-    try:
-        signal.pidfd_send_signal(handle, signal.SIGCONT)
-    except ProcessLookupError:  # it was killed meanwhile
-        pass
-    finally:
-        os.close(handle)
 
 
 def _lines_up_to_a_sign_of_life(network: RunningNetwork, team: str, *, after: int) -> list[dict[str, Any]]:

@@ -12,7 +12,15 @@ from msgspec.structs import asdict, replace
 
 from app.domain.actions import Action, NewAction, Verb
 from app.domain.attempts import Answer, Asked, Kept
-from app.domain.errors import AgreementNotKnown, JobNotKnown, RouterTokenRefused, StoreAway, Unanswered, Unreachable
+from app.domain.errors import (
+    AgreementNotKnown,
+    Garbled,
+    JobNotKnown,
+    RouterTokenRefused,
+    StoreAway,
+    Unanswered,
+    Unreachable,
+)
 from app.domain.events import Event, Kind, NewEvent, Told
 from app.domain.jobs import Job, Mark, NewJob, Owner, StopAnswer
 from app.domain.keys import Key
@@ -320,6 +328,8 @@ class FakeRouter:
         self.listened_after: list[Mark | None] = []
         self.away = False
         self.loses_answers = False
+        self.garbles_answers = False
+        self.takes_nothing = False
         self.loses_requests = False
         self.leaves_with_the_answer = False
         self.leaves_after_creating = False
@@ -498,9 +508,12 @@ class FakeRouter:
         )
 
     def _answered(self, job: JobReport) -> JobReport:
+        assert not self.takes_nothing, "something was sent again"
         self.jobs[job.id] = job
         if self.loses_answers or self.leaves_with_the_answer:
             raise Unanswered("Nobody knows.")
+        if self.garbles_answers:
+            raise Garbled("What?", upstream_status=200)
         return job
 
     def _in_reach(self) -> None:

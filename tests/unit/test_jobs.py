@@ -128,6 +128,81 @@ async def test_when_only_the_submit_fails_the_error_names_the_job(office: Office
     assert [failed.value.facts["job_id"]] == [str(job_id) for job_id in office.history.jobs]
 
 
+async def test_a_create_that_was_answered_with_nonsense_is_looked_up(office: Office) -> None:
+    """A page of a proxy says nothing of what the Router has done."""
+    office.router.garbles_answers = True
+
+    job = await office.jobs.create(NEW_JOB, by=LOCAL, attempt=Attempt.without_key())
+
+    assert list(office.router.jobs) == [job.id]
+
+
+# In doubt
+
+
+def in_doubt(job_id: UUID | None = None) -> Attempt:
+    return Attempt(client_ref="a reference", in_doubt=True, job_id=job_id)
+
+
+async def test_a_create_in_doubt_is_looked_for_and_sent_only_if_it_is_not_there(office: Office) -> None:
+    """The fake Router would not take it twice."""
+    first = await office.jobs.create(NEW_JOB, by=LOCAL, attempt=in_doubt())
+    again = await office.jobs.create(NEW_JOB, by=LOCAL, attempt=in_doubt())
+
+    assert again.id == first.id
+    assert list(office.router.jobs) == [first.id]
+
+
+async def test_a_create_in_doubt_is_not_sent_while_nobody_can_look(office: Office) -> None:
+    """It stays in doubt."""
+    await created(office)
+    office.router.away = True
+
+    with pytest.raises(Unreachable):
+        await office.jobs.create(NEW_JOB, by=LOCAL, attempt=in_doubt())
+
+    assert len(office.router.jobs) == 1
+
+
+@pytest.mark.parametrize("verb", ["submit", "cancel", "kill"])
+async def test_what_is_in_doubt_and_done_is_not_asked_for_again(office: Office, verb: str) -> None:
+    """The Router would refuse a second submit, and the caller be told that somebody else had done it."""
+    job = await created(office)
+    await ask(office, verb, job.id, Attempt.without_key())
+    office.router.takes_nothing = True
+
+    again = await ask(office, verb, job.id, in_doubt())
+
+    assert again.id == job.id
+
+
+@pytest.mark.parametrize("verb", ["submit", "cancel", "kill"])
+async def test_what_is_in_doubt_and_not_done_is_asked_for(office: Office, verb: str) -> None:
+    """The first try never came through."""
+    job = await created(office)
+
+    done = await ask(office, verb, job.id, in_doubt())
+
+    assert done.phase is {"submit": Phase.WAITING_ON_QUEUE, "cancel": Phase.CANCELLED, "kill": Phase.KILLED}[verb]
+
+
+async def test_of_a_create_and_submit_the_half_that_is_done_is_not_done_again(office: Office) -> None:
+    """The job that was made is submitted."""
+    made = await created(office)
+
+    job = await office.jobs.create_and_submit(NEW_JOB, by=LOCAL, attempt=in_doubt(made.id))
+
+    assert (job.id, job.phase) == (made.id, Phase.WAITING_ON_QUEUE)
+    assert list(office.router.jobs) == [made.id]
+
+
+async def ask(office: Office, verb: str, job_id: UUID, attempt: Attempt) -> Job:
+    if verb == "submit":
+        return await office.jobs.submit(job_id, by=LOCAL, attempt=attempt)
+    stop = office.jobs.cancel if verb == "cancel" else office.jobs.kill
+    return await stop(job_id, by=LOCAL, reason=None, attempt=attempt)
+
+
 # Cancel and kill
 
 

@@ -1,0 +1,295 @@
+"""What goes wrong in other systems and not here, where no caller could see it; the table of all is in the architecture's document."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from msgspec.structs import replace
+from sqlalchemy.event import listen
+from starlette.types import ASGIApp, Message, Scope
+
+from app.domain.access import Caller, Role
+from app.domain.course import first_heard
+from app.domain.jobs import Job
+from app.domain.keys import new_key
+from app.domain.phases import Phase
+from app.domain.ports import JobFilter
+from app.domain.stream import hear_line
+from app.main import create_app, open_rooms
+from app.services.gatekeeper import Gatekeeper
+from app.services.hub import Hub
+from app.settings import Settings
+from app.store import history as module_under_test
+from app.store.engine import open_engine
+from app.store.history import SqlHistory, open_history
+from app.store.memory import open_keys
+from app.store.tables import job_of
+from tests.support.docs import ROOT, rows
+from tests.support.fakes import until
+from tests.support.keys import database_in
+from tests.support.news import JOB, NOON, message_line, report, status_line
+
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+SHOWN_BY = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+OURS = ("tests/api/test_known_traps.py", "tests/unit/test_known_traps.py")
+LIMIT = 3
+MOMENTS = ("once", "http.response.start", "http.response.body")
+
+
+# Lists
+
+
+class Ledger:
+    """Every statement that a database is sent, written out with its values, and how it is carried out."""
+
+    def __init__(self, history: SqlHistory) -> None:
+        self.statements: list[str] = []
+        self.plans: list[str] = []
+        listen(history._engine.sync_engine, "before_cursor_execute", self._note)
+
+    def _note(self, _: object, cursor: Any, statement: str, values: tuple[object, ...], *_more: object) -> None:
+        cursor.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+        self.plans += [str(row[3]) for row in cursor.fetchall()]
+        rest = iter(values)
+        self.statements.append(re.sub(r"\?", lambda _: repr(next(rest)), statement))
+
+
+@pytest.fixture
+async def history(tmp_path: Path) -> AsyncIterator[SqlHistory]:
+    """Of seven jobs, each with a status and a message."""
+    async with open_engine(database_in(tmp_path)) as engine:
+        async with open_history(engine, tell=lambda _: None, now=lambda: NOON) as opened:
+            for _ in range(7):
+                await _keep_job(opened)
+            yield opened
+
+
+async def _keep_job(history: SqlHistory) -> None:
+    job = replace(first_heard(report(2, "running"), streamed=True).job, id=uuid4())
+    for line in (status_line(1), message_line(2)):
+        told = hear_line(job, line)
+        assert told is not None
+        await history.keep(told)
+        job = told.job
+
+
+async def _pages_of_jobs(history: SqlHistory) -> None:
+    wanted = JobFilter(name="a job", phases=frozenset({Phase.IN_PROGRESS}))
+    cursor: str | None = None
+    while (page := await history.page(wanted, limit=LIMIT, cursor=cursor)).next is not None:
+        cursor = page.next
+
+
+async def _pages_of_statuses(history: SqlHistory) -> None:
+    cursor: str | None = None
+    while (page := await history.latest_statuses(None, limit=LIMIT, cursor=cursor)).next is not None:
+        cursor = page.next
+
+
+async def _events_of(history: SqlHistory, job_id: UUID | None) -> None:
+    after = 0
+    while events := await history.events(job_id, after=after, limit=LIMIT, late_too=True):
+        after = events[-1].id
+
+
+LISTS: dict[str, Callable[[SqlHistory], Awaitable[None]]] = {
+    "jobs": _pages_of_jobs,
+    "statuses": _pages_of_statuses,
+    "feed": lambda history: _events_of(history, None),
+    "history": lambda history: _events_of(history, JOB),
+}
+
+
+@pytest.mark.parametrize("leaf_through", LISTS.values(), ids=LISTS)
+async def test_no_list_counts_rows_or_skips_them(
+    history: SqlHistory, leaf_through: Callable[[SqlHistory], Awaitable[None]]
+) -> None:
+    """The page a thousand pages down would cost a thousand pages, and a total costs all of them each time."""
+    ledger = Ledger(history)
+
+    await leaf_through(history)
+
+    skipped = {found for one in ledger.statements for found in re.findall(r"OFFSET (\S+)", one)}
+    assert skipped == {"0"}
+    assert [one for one in ledger.statements if re.search(r"\b(count|sum|total|group by|over)\b", one, re.IGNORECASE)] == []
+    assert all("LIMIT" in one or "max(event.id)" in one for one in ledger.statements)
+
+
+@pytest.mark.parametrize("leaf_through", [_pages_of_jobs, _pages_of_statuses])
+async def test_a_next_page_is_found_by_the_row_before_it(
+    history: SqlHistory, leaf_through: Callable[[SqlHistory], Awaitable[None]]
+) -> None:
+    """In the order of an index: nothing is sorted, and nothing above that row is looked at."""
+    ledger = Ledger(history)
+
+    await leaf_through(history)
+
+    of_next_pages = [one for one in ledger.statements if "(job.created_us, job.key) < (" in one]
+    assert len(of_next_pages) == 3
+    assert [plan for plan in ledger.plans if "TEMP B-TREE" in plan] == []
+    assert len([plan for plan in ledger.plans if "(created_us,key)<(?,?)" in plan]) == 3, ledger.plans
+
+
+async def test_a_page_decodes_the_jobs_it_shows_and_no_events(
+    history: SqlHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten thousand long jobs must not be unfolded to show three."""
+    decoded: list[UUID] = []
+
+    def noted(state: str) -> Job:
+        job = job_of(state)
+        decoded.append(job.id)
+        return job
+
+    monkeypatch.setattr(module_under_test, "job_of", noted)
+    ledger = Ledger(history)
+
+    page = await history.page(JobFilter(), limit=LIMIT, cursor=None)
+
+    assert decoded == [job.id for job in page.jobs]
+    assert len(decoded) == LIMIT
+    (listing,) = (one for one in ledger.statements if "FROM job" in one)
+    assert f"LIMIT {LIMIT + 1} " in listing
+    assert "event.data" not in listing
+
+
+async def test_a_page_of_statuses_decodes_no_job(history: SqlHistory) -> None:
+    """One line of each job is wanted, and not what it was asked to compute."""
+    ledger = Ledger(history)
+
+    page = await history.latest_statuses(None, limit=LIMIT, cursor=None)
+
+    assert len(page.statuses) == LIMIT
+    assert [one for one in ledger.statements if "job.state" in one] == []
+
+
+# Viewers who are gone before they were shown anything
+
+
+class Hall:
+    """The application with its rooms open, asked as a server asks it; and what viewers would leave lying about."""
+
+    def __init__(self, app: ASGIApp, hub: Hub, gatekeeper: Gatekeeper, key: str) -> None:
+        self._app = app
+        self._hub = hub
+        self._gatekeeper = gatekeeper
+        self._key = key
+
+    @property
+    def left_behind(self) -> list[Collection[object]]:
+        """Bells and stays."""
+        return [one for one in (self._hub._bells, self._gatekeeper._visits) if one]
+
+    async def visit(self, path: str, *, leaves_at: str) -> list[Message]:
+        """A viewer who is gone at once, or as soon as the server begins to send this; what they were sent by then."""
+        viewer = _Leaver(leaves_at)
+        async with asyncio.timeout(10):
+            await self._app(self._scope(path), viewer.receive, viewer.send)
+        return viewer.sent
+
+    def _scope(self, path: str) -> Scope:
+        headers = [(b"host", b"here"), (b"authorization", f"Bearer {self._key}".encode())]
+        address = {"scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": ""}
+        peers = {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)}
+        return {"type": "http", "asgi": {"version": "3.0"}, "method": "GET", "headers": headers, **address, **peers}
+
+
+class _Leaver:
+    """One end of a connection; the other takes nothing from a certain message on."""
+
+    def __init__(self, leaves_at: str) -> None:
+        self.sent: list[Message] = []
+        self._leaves_at = leaves_at
+        self._gone = asyncio.Event()
+        self._asked: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+        if leaves_at == "once":
+            self._gone.set()
+
+    async def receive(self) -> Message:
+        """The request, and then nothing more until the connection ends."""
+        if self._asked:
+            return self._asked.pop()
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Written, or stuck: who is gone reads nothing."""
+        if message["type"] == self._leaves_at:
+            self._gone.set()
+            await asyncio.Event().wait()
+        self.sent.append(message)
+
+
+@asynccontextmanager
+async def _open_hall(data_dir: Path) -> AsyncIterator[Hall]:
+    settings = Settings(auth="key", router="http", router_url="http://127.0.0.1:1", router_token="t", data_dir=data_dir)  # noqa: S106
+    key, text = new_key("vera", Role.VIEWER, now=NOON, expires=None)
+    async with open_keys(database_in(data_dir), now=lambda: NOON) as keys:
+        await keys.keep(key)
+    hub = Hub()
+    app = create_app(settings, hub=hub)
+    async with open_rooms(settings, hub=hub) as rooms:
+        await rooms.history.keep(first_heard(report(2, "running"), streamed=True))
+        app.state.rooms = rooms
+        hall = Hall(app, hub, rooms.gatekeeper, text)
+        await hall.visit("/v1/events", leaves_at="http.response.body")  # what the first stream begins stays for all
+        yield hall
+
+
+async def test_a_viewer_who_leaves_before_the_stream_began_leaves_nothing_behind(tmp_path: Path) -> None:
+    """What a request takes is given back by what the stream does last, and that never runs where it was never begun."""
+    streams = ("/v1/events", f"/v1/jobs/{JOB}/events")
+    async with _open_hall(tmp_path) as hall:
+        before = asyncio.all_tasks()
+
+        shown = [await hall.visit(path, leaves_at=moment) for path in streams for moment in MOMENTS]
+        shown.append(await hall.visit(f"/v1/jobs/{JOB}/wait", leaves_at="once"))
+
+        await until(lambda: not hall.left_behind and asyncio.all_tasks() <= before)
+    print(shown)
+
+
+async def test_an_answer_that_nobody_begins_to_read_has_taken_nothing() -> None:
+    """A stay begins with the first step of its stream."""
+    house = Gatekeeper(None, None, now=lambda: NOON, refusal_pause_s=0)  # type: ignore[arg-type]  # neither is asked
+    stay = house.visiting(Caller(user="vera", role=Role.VIEWER, key_id="a key"), cookie=None)
+
+    del stay
+
+    assert house._visits == {}
+
+
+# The table
+
+
+def table() -> list[list[str]]:
+    """Its rows."""
+    return [cells for cells in rows(ARCHITECTURE) if SHOWN_BY.search(cells[-1])]
+
+
+@pytest.mark.parametrize("row", table(), ids=lambda row: row[0][:60])
+def test_every_test_that_the_table_of_traps_names_is_there(row: list[str]) -> None:
+    """A test that was renamed or taken away would leave a promise that nobody keeps."""
+    named = SHOWN_BY.findall(row[-1])
+
+    assert len(row) == 3
+    assert row[-1] == ", ".join(f"`{file}::{name}`" for file, name in named)
+    assert [name for file, name in named if f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8")] == []
+
+
+def test_every_trap_has_its_row_and_every_test_made_for_one_stands_in_it() -> None:
+    """The other way about."""
+    named = {(file, name) for row in table() for file, name in SHOWN_BY.findall(row[-1])}
+    made = {(file, name) for file in OURS for name in _tests_in(ROOT / file) if "table" not in name}
+
+    assert len(table()) == 20
+    assert made - named == set()
+
+
+def _tests_in(file: Path) -> list[str]:
+    return re.findall(r"^(?:async )?def (test_\w+)\(", file.read_text(encoding="utf-8"), re.MULTILINE)
