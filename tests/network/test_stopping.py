@@ -1,6 +1,8 @@
 """A kill is told as it comes to take effect: what each Access Point answered, and when."""
 
 import json
+import os
+import signal
 from typing import Any
 
 import pytest

@@ -130,12 +130,13 @@ class RunningNetwork:
 
     @contextmanager
     def paused(self, team: str) -> Iterator[None]:
-        """A team's Access Point does nothing for as long as the block lasts."""
-        self._parts[team].send_signal(signal.SIGSTOP)
+        """A team's Access Point does nothing for as long as the block lasts, unless it is killed."""
+        part = self._parts[team]
+        part.send_signal(signal.SIGSTOP)
         try:
             yield
         finally:
-            self._parts[team].send_signal(signal.SIGCONT)
+            part.send_signal(signal.SIGCONT)
 
     def client(self, team: str) -> httpx.Client:
         """The Router as the team's owner sees it."""
