@@ -130,7 +130,7 @@ async def test_permission_is_waited_for_only_if_that_is_wanted(caller: Caller) -
     at_once = await waited(caller, job["id"], wait_for_permission="false")
     patient = await waited(caller, job["id"], timeout="0")
     caller.accept(job)
-    await caller.until_phase(job["id"], "waiting_on_queue")
+    await caller.until_phase(job["id"], "in_progress")
     over = await waited(caller, job["id"], wait_for_permission="false")
 
     assert (at_once.status_code, at_once.json()["phase"]) == (200, "waiting_on_permission")
