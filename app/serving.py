@@ -78,6 +78,7 @@ def server_of(settings: Settings, *, started: Started) -> Server:
     config = uvicorn.Config(
         _plain_about_failure(create_app(settings, hub=hub)),
         http=Http11,
+        ws="none",  # an offer to go on as a WebSocket is ignored: there is none, and it would pass by the doors
         host=settings.host,
         port=settings.port,
         access_log=False,

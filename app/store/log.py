@@ -49,7 +49,6 @@ class Writer:
 
     async def run(self) -> None:
         """Write until `close`; what was handed in before is written still."""
-        self._last = await self._connection.scalar(select(func.coalesce(func.max(EVENTS.c.id), 0))) or 0
         while (first := await self._queue.get()) is not None:
             batch, is_last = self._with_waiting(first)
             await self._write(batch)
@@ -94,6 +93,9 @@ class Writer:
 
     async def _commit(self, batch: Sequence[_Entry]) -> list[Event]:
         await self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # From the table, not from memory: another process may have written meanwhile.
+        newest = await self._connection.scalar(select(func.max(EVENTS.c.id)))
+        self._last = max(self._last, newest or 0)
         rows: list[dict[str, object]] = []
         events: list[Event] = []
         received = self._now()
