@@ -41,6 +41,8 @@ def hear_router(job: Job, report: JobReport, *, by: str | None = None, listed: b
         return None
     if job.router is None or job.router.precedes(report.mark):
         return _after(Told(job=_noted(job, report, listed=listed)), report, by=by)
+    if job.forgotten_since is not None and job.router == report.mark:
+        return _seen_as_it_was(job, report)
     return _overtaken(job, report, by=by) if listed else None
 
 
@@ -97,6 +99,13 @@ def _noted(job: Job, report: JobReport, *, listed: bool) -> Job:
     if listed:
         return replace(job, router=report.mark, listed=report.mark, listed_status=report.market_status, ahead=())
     return replace(job, router=report.mark, ahead=(*job.ahead, report.sequence)[-_AHEAD_AT_MOST:])
+
+
+def _seen_as_it_was(job: Job, report: JobReport) -> Told:
+    """The Router knows it again, and nothing about it has changed."""
+    if job.phase is Phase.LOST:
+        return _after(Told(job=job), report, by=None)
+    return Told(job=replace(job, forgotten_since=None))
 
 
 def _overtaken(job: Job, report: JobReport, *, by: str | None) -> Told:

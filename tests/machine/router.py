@@ -194,7 +194,6 @@ class RouterModel:
     def remember(self, job_id: UUID) -> None:
         """It is there again, as it was."""
         self.jobs[job_id] = self.forgotten.pop(job_id)
-        self._note(self.jobs[job_id])
 
     def restart(self) -> None:
         """Answers that were on their way are lost; storage stays."""

@@ -674,6 +674,31 @@ def test_a_job_that_stays_forgotten_is_lost_and_comes_back_when_it_is_seen(marke
     assert course.job.forgotten_since is None
 
 
+@pytest.mark.parametrize("market_status", ["created", "perm", "queue", "starting", "running", "stopping"])
+def test_a_lost_job_comes_back_also_where_nothing_about_it_has_changed(market_status: str) -> None:
+    """The Router was wrong for a while, and has no news."""
+    seen = report(2, market_status)
+    course = begun(report())
+    course.take(seen)
+    was = course.job.phase
+    forget(course, NOON, NOON + MINUTE)
+    course.take(seen)
+
+    assert (course.job.phase, course.job.forgotten_since) == (was, None)
+
+
+def test_what_the_stream_has_told_meanwhile_is_kept_when_a_job_is_missed_for_a_moment() -> None:
+    """The Router's word, again, is older than that."""
+    queued = report(2, "queue")
+    course = run(queued, status_line(1, 3))
+    forget(course, NOON)
+    told = course.take(queued)
+
+    assert (course.job.phase, course.job.forgotten_since) == (Phase.IN_PROGRESS, None)
+    assert told is not None
+    assert told.events == ()
+
+
 def test_a_job_that_was_missed_for_a_moment_is_not_lost_at_the_next() -> None:
     """The grace begins anew."""
     course = run(report(2, "queue"))
