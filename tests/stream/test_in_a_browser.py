@@ -362,7 +362,9 @@ def _refusals(log: str) -> int:
 
 
 async def _ids(caller: Caller) -> list[str]:
-    return [job["id"] for job in (await caller.get("/v1/jobs"))["items"]]
+    """Once the gateway knows all that others have done on this network before it was started."""
+    page = await caller.eventually("/v1/jobs", lambda page: not page["stale"])
+    return [job["id"] for job in page["items"]]
 
 
 async def _failure(page: Page, script: str, *arguments: Any) -> str:
