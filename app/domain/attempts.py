@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from app.domain.access import Caller
-from app.domain.errors import GatewayError, RouterTokenRefused, StoreAway, Unreachable, Upstream, of_code
+from app.domain.errors import GatewayError, NotKnown, RouterTokenRefused, StoreAway, Unreachable, Upstream, of_code
 from app.domain.jobs import Job
 
 KEPT_DAYS = 7
@@ -71,13 +71,13 @@ def asked_for(key: str | None, *, by: Caller, route: str, body: object) -> Asked
 
 
 def is_definitive(error: GatewayError) -> bool:
-    """Whether the same answer will do for every repetition: the Router has refused, and knows why."""
-    return not isinstance(error, Upstream | StoreAway | RouterTokenRefused)
+    """Whether the same answer will do for every repetition; what is not there may be there again."""
+    return not isinstance(error, Upstream | StoreAway | RouterTokenRefused | NotKnown)
 
 
 def has_no_effect(error: GatewayError) -> bool:
     """Whether nothing was surely done, so that the key is free again."""
-    return isinstance(error, Unreachable | RouterTokenRefused)
+    return isinstance(error, Unreachable | RouterTokenRefused | NotKnown)
 
 
 def _digest(value: object) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from uuid import UUID
 
-from app.domain.errors import GatewayError, JobNotKnown, Upstream
+from app.domain.errors import GatewayError, JobNotKnown, Rejected, StoreAway, Unanswered, Unreachable
 from app.domain.ports import History, Router
 from app.services.contact import Contact
 from app.services.observe import Observer
@@ -40,7 +40,7 @@ class Reconciler:
             await asyncio.sleep(self._every_s)
 
     async def compare(self) -> None:
-        """Every job that is not over, once. Raises Upstream as soon as the Router cannot be asked."""
+        """Every job that is not over, once. Raises as soon as the Router or the history cannot be asked."""
         left = list(reversed(await self._history.unfinished()))
         try:
             async with asyncio.TaskGroup() as looking:
@@ -55,12 +55,17 @@ class Reconciler:
 
     async def _compare(self, job_id: UUID) -> None:
         try:
+            await self._look_at(job_id)
+        except (Unreachable, Unanswered, Rejected, StoreAway):
+            raise
+        except Exception:
+            # Whatever one job is like, the others are compared.
+            log.exception("job not compared", extra={"job": str(job_id)})
+
+    async def _look_at(self, job_id: UUID) -> None:
+        try:
             report = await self._router.job(job_id)
         except JobNotKnown:
             await self._observer.forgotten(job_id)
-        except Upstream:
-            raise
-        except GatewayError as error:
-            log.warning("job not compared", extra={"job": str(job_id), "why": error.code})
         else:
             await self._observer.hear_router(report)

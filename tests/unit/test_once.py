@@ -14,6 +14,7 @@ from app.domain.errors import (
     GatewayError,
     Invalid,
     JobFinished,
+    JobNotKnown,
     KeyInUse,
     KeyReused,
     NotNow,
@@ -146,7 +147,7 @@ async def test_while_the_first_is_under_way_the_second_is_sent_away() -> None:
     assert await first == Done(job=CREATED, replayed=False)
 
 
-@pytest.mark.parametrize("error", [Unreachable("Not there."), RouterTokenRefused("Not yours.")])
+@pytest.mark.parametrize("error", [Unreachable("Not there."), RouterTokenRefused("Not yours."), JobNotKnown("None.")])
 async def test_what_surely_was_not_done_frees_the_key(error: GatewayError) -> None:
     """The next try is a first one, also with another body."""
     attempts, deed = FakeAttempts(), Deed(error)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from app.domain.errors import Invalid, Unreachable
+from app.domain.errors import Garbled, Invalid, Unreachable
 from app.domain.phases import Phase
 from app.domain.reports import JobReport
 from app.services.contact import Contact
@@ -23,11 +23,12 @@ class PickyRouter(FakeRouter):
     """Refuses to tell of one job."""
 
     refused: UUID | None = None
+    error: Exception = Invalid("Not this one.")
 
     async def job(self, job_id: UUID) -> JobReport:
         """As it is."""
         if job_id == self.refused:
-            raise Invalid("Not this one.")
+            raise self.error
         return await super().job(job_id)
 
 
@@ -128,8 +129,10 @@ async def test_while_the_router_is_away_nothing_is_taken_for_forgotten(scene: Sc
     assert scene.history.jobs[JOB].forgotten_since is None
 
 
-async def test_one_job_that_cannot_be_read_does_not_keep_the_others_from_it(scene: Scene) -> None:
-    """The refusal is logged."""
+@pytest.mark.parametrize("error", [Invalid("Not this one."), Garbled("What?"), ValueError("Nobody thought of it.")])
+async def test_one_job_that_cannot_be_read_does_not_keep_the_others_from_it(scene: Scene, error: Exception) -> None:
+    """What is wrong is logged; the next round begins with the same job."""
+    scene.router.error = error
     await scene.knows(JOB, "queue")
     await scene.knows(OTHER_JOB, "queue")
     scene.router.refused = JOB
