@@ -142,7 +142,7 @@ async def kill(
     asked = asked_for(key, by=by, route=f"kill {job_id}", body=reason)
     done = await rooms.once.do(
         asked,
-        lambda attempt: rooms.jobs.kill(job_id, by=by, reason=reason, attempt=attempt),
+        lambda _: rooms.jobs.kill(job_id, by=by, reason=reason),
         whatever_is_remembered=True,
     )
     job = told(done, response)

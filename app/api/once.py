@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import Header, Response
+from fastapi import Depends, Header, Request, Response
 
 from app.api.problems import REPLAYED
+from app.domain.errors import Invalid
 from app.domain.jobs import Job
 from app.services.once import Done
 
-IdempotencyKey = Annotated[
+_Key = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
@@ -18,6 +19,15 @@ IdempotencyKey = Annotated[
         description="The same again with the same body is not done twice: it is told the first definitive answer, for a week",
     ),
 ]
+
+
+async def _only_one(request: Request, key: _Key = None) -> str | None:
+    if len(request.headers.getlist("Idempotency-Key")) > 1:
+        raise Invalid("Two keys for one request; send one.", field="Idempotency-Key")
+    return key
+
+
+IdempotencyKey = Annotated[str | None, Depends(_only_one)]
 
 
 def told(done: Done, response: Response) -> Job:

@@ -22,8 +22,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def client_ref(self) -> str:
-        """What a create tells the Router: the same for the same key, and nobody else's."""
-        return f"key-{_digest([self.caller, self.key])[:40]}"
+        """What a create tells the Router: the same for the same key and body, and nobody else's."""
+        return f"key-{_digest([self.caller, self.key, self.digest])[:40]}"
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +66,8 @@ def asked_for(key: str | None, *, by: Caller, route: str, body: object) -> Asked
     """None: it carries no key, so that nothing is known of repetitions."""
     if key is None:
         return None
-    caller = by.user if by.router_user is None else f"{by.user} as {by.router_user}"
-    return Asked(caller=caller, route=route, key=key, digest=_digest(body))
+    caller = [by.user] if by.router_user is None else [by.user, by.router_user]
+    return Asked(caller=msgspec.json.encode(caller).decode(), route=route, key=key, digest=_digest(body))
 
 
 def is_definitive(error: GatewayError) -> bool:

@@ -28,11 +28,14 @@ def first_heard(
     marker has come: both must say that it is over. `by` and `listed` are as for `hear_router`.
     """
     told = _introduced(report, streamed=streamed, created_by=created_by)
-    return _after(replace(told, job=_noted(told.job, report, listed=listed)), report, by=by)
+    heard = replace(told, job=_noted(told.job, report, listed=listed))
+    return _after(heard, report, now=report.changed, by=by)
 
 
-def hear_router(job: Job, report: JobReport, *, by: str | None = None, listed: bool = False) -> Told | None:
-    """Apply the Router's word. None: nothing new.
+def hear_router(
+    job: Job, report: JobReport, *, now: datetime, by: str | None = None, listed: bool = False
+) -> Told | None:
+    """Apply the Router's word, which is heard `now`. None: nothing new.
 
     `by` is who asked this gateway for what brought the job there; None: nobody here. `listed`: the word comes from the
     Router's changes, which leave nothing out; what an answer has overtaken is late, and not lost.
@@ -40,17 +43,10 @@ def hear_router(job: Job, report: JobReport, *, by: str | None = None, listed: b
     if report.epoch in job.past_epochs or (listed and job.listed is not None and not job.listed.precedes(report.mark)):
         return None
     if job.router is None or job.router.precedes(report.mark):
-        return _after(Told(job=_noted(job, report, listed=listed)), report, by=by)
-    if job.forgotten_since is not None and job.router == report.mark:
-        return _seen_as_it_was(job, report)
+        return _after(Told(job=_noted(job, report, listed=listed)), report, now=now, by=by)
+    if job.forgotten_since is not None and job.router == report.mark and not listed:
+        return _seen_as_it_was(job, report, now=now)
     return _overtaken(job, report, by=by) if listed else None
-
-
-def is_moved_by_somebody(job: Job, report: JobReport) -> bool:
-    """Whether the job stands elsewhere now, and not because it was found again or put back."""
-    if OF_MARKET_STATUS.get(report.market_status, job.phase) is job.phase or job.phase is Phase.LOST:
-        return False
-    return not is_requeued(job.market_status, report.market_status)
 
 
 def forgotten(job: Job, *, now: datetime, lost_after: timedelta) -> Told | None:
@@ -101,10 +97,10 @@ def _noted(job: Job, report: JobReport, *, listed: bool) -> Job:
     return replace(job, router=report.mark, ahead=(*job.ahead, report.sequence)[-_AHEAD_AT_MOST:])
 
 
-def _seen_as_it_was(job: Job, report: JobReport) -> Told:
+def _seen_as_it_was(job: Job, report: JobReport, *, now: datetime) -> Told:
     """The Router knows it again, and nothing about it has changed."""
     if job.phase is Phase.LOST:
-        return _after(Told(job=job), report, by=None)
+        return _after(Told(job=job), report, now=now, by=None)
     return Told(job=replace(job, forgotten_since=None))
 
 
@@ -118,7 +114,7 @@ def _overtaken(job: Job, report: JobReport, *, by: str | None) -> Told:
     return Told(job=noted, events=(_late(job, to, report, by=by),))
 
 
-def _after(told: Told, report: JobReport, *, by: str | None) -> Told:
+def _after(told: Told, report: JobReport, *, now: datetime, by: str | None) -> Told:
     job = _facts(told.job, report)
     to = OF_MARKET_STATUS.get(report.market_status, _as_seen(job))
     was = told.job.phase
@@ -127,7 +123,7 @@ def _after(told: Told, report: JobReport, *, by: str | None) -> Told:
     elif to.is_final and not was.is_final:
         moved = _hold(job, to, report, by=by)
     elif may_move(was, to) or (is_requeued(told.job.market_status, report.market_status) and not was.is_final):
-        moved = _moved(told.job, job, to, report=report, by=by)
+        moved = _moved(told.job, job, to, report=report, now=now, by=by)
     else:
         moved = Told(job=job, events=(_late(job, to, report, by=by),))
     return Told(job=moved.job, events=told.events + moved.events)
@@ -142,16 +138,18 @@ def _as_seen(job: Job) -> Phase:
     return Phase.CREATED if job.submitted is None else Phase.WAITING_ON_QUEUE
 
 
-def _moved(was: Job, job: Job, to: Phase, *, report: JobReport, by: str | None) -> Told:
-    reason, put_back = None, is_requeued(was.market_status, report.market_status)
-    if was.phase is Phase.LOST:
-        reason = SEEN_AGAIN
-    elif put_back:
-        reason = _REQUEUED
+def _moved(was: Job, job: Job, to: Phase, *, report: JobReport, now: datetime, by: str | None) -> Told:
+    put_back = is_requeued(was.market_status, report.market_status)
     job = replace(job, put_back=put_back)
-    begins_again = replace(job, code=JobCode.NOT_KNOWN_YET) if to is Phase.WAITING_ON_QUEUE else job
-    actor = _actor(report, by)
-    return move(begins_again, to, when=_when(report, to), source=Source.ROUTER, actor=actor, reason=reason)
+    if to is Phase.WAITING_ON_QUEUE:
+        job = replace(job, code=JobCode.NOT_KNOWN_YET)
+    if was.phase is Phase.LOST and report.market_status == was.market_status:
+        # It stands where it stood: nobody brought it there now.
+        return move(job, to, when=now, source=Source.ROUTER, reason=SEEN_AGAIN)
+    reason = _REQUEUED if put_back else None
+    if was.phase is Phase.LOST and report.reason is None:
+        reason = SEEN_AGAIN
+    return move(job, to, when=_when(report, to), source=Source.ROUTER, actor=_actor(report, by), reason=reason)
 
 
 def _late(job: Job, to: Phase, report: JobReport, *, by: str | None) -> NewEvent:
@@ -162,9 +160,7 @@ def _late(job: Job, to: Phase, report: JobReport, *, by: str | None) -> NewEvent
 
 def _actor(report: JobReport, by: str | None) -> Actor | None:
     said = report.actor
-    if said is None:
-        return None if by is None else Actor(user=by, router_user=None, team=None)
-    return Actor(user=by, router_user=said.user, team=said.team)
+    return None if said is None else Actor(user=by, router_user=said.user, team=said.team)
 
 
 def _facts(job: Job, report: JobReport) -> Job:

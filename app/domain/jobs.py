@@ -47,14 +47,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
-    """Who brought a job to where it stands: `user` asked this gateway for it (None: nobody here), `router_user` the Router.
-
-    `team` is whose `router_user` is; both are None where the Router does not say.
+    """Who brought a job to where it stands: `user` asked this gateway for it (None: nobody here), `router_user` of
+    `team` the Router.
     """
 
     user: str | None
-    router_user: str | None
-    team: str | None
+    router_user: str
+    team: str
 
 
 class StopAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,11 +21,12 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     asset_id: UUID | None
 
 
-class User(msgspec.Struct, frozen=True, kw_only=True):
-    """A user of the Router, and their team."""
+class Act(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user of the Router did: who, of which team, and our own name for it. None: not ours."""
 
     user: str
     team: str
+    client_ref: str | None = None
 
 
 class JobReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +60,7 @@ class JobReport(msgspec.Struct, frozen=True, kw_only=True):
     stream: StreamAddress | None
     client_ref: str | None = None
     stream_to: tuple[str, ...] = ()
-    actor: User | None = None
+    actor: Act | None = None
     stop: Stop | None = None
 
     @property

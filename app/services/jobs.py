@@ -61,13 +61,13 @@ class Jobs:
         async with self._record.of(Verb.CREATE, by, client_ref=attempt.client_ref) as entry:
             report = await self._created(new, attempt, router=self._router.acting_as(by.router_token))
             entry.job_id = report.id
-        await attempt.has_made(report.id)
-        try:
-            return await self._observer.hear_router(report)
-        except StoreAway as away:
-            # It exists at the Router: whoever repeats the create must know.
-            away.facts["job_id"] = str(report.id)
-            raise
+            await attempt.has_made(report.id)
+            try:
+                return await self._observer.hear_router(report)
+            except StoreAway as away:
+                # It exists at the Router: whoever repeats the create must know.
+                away.facts["job_id"] = str(report.id)
+                raise
 
     async def create_and_submit(self, new: NewJob, *, by: Caller, attempt: Attempt) -> Job:
         """Both; when only the submit fails, its error carries `job_id`, and a repetition goes on from there."""
@@ -82,37 +82,40 @@ class Jobs:
         """Begin execution."""
         await self._contact.me()
         router = self._router.acting_as(by.router_token)
-        async with self._record.of(Verb.SUBMIT, by, job_id=job_id):
-            report = await self._done_before(job_id, attempt, _is_submitted) or await router.submit(job_id)
-        return await self._observer.hear_router(report)
+        async with self._record.of(Verb.SUBMIT, by, job_id=job_id) as entry:
+            report = await self._done_before(job_id, attempt, _is_submitted)
+            report = report or await router.submit(job_id, client_ref=entry.client_ref)
+            return await self._observer.hear_router(report)
 
     async def cancel(self, job_id: UUID, *, by: Caller, reason: str | None, attempt: Attempt) -> Job:
         """Cancel a pending job. Raises NotNow, naming kill, when it has begun calculation."""
         await self._contact.me()
         router = self._router.acting_as(by.router_token)
-        async with self._record.of(Verb.CANCEL, by, job_id=job_id, reason=reason):
+        async with self._record.of(Verb.CANCEL, by, job_id=job_id, reason=reason) as entry:
             report = await self._done_before(job_id, attempt, _is_cancelled)
-            report = report or await router.cancel(job_id, reason=reason)
-        return await self._until_over(await self._observer.hear_router(report))
+            report = report or await router.cancel(job_id, reason=reason, client_ref=entry.client_ref)
+            job = await self._observer.hear_router(report)
+        return await self._until_over(job)
 
-    async def kill(self, job_id: UUID, *, by: Caller, reason: str | None, attempt: Attempt) -> Job:
+    async def kill(self, job_id: UUID, *, by: Caller, reason: str | None) -> Job:
         """Terminate a job; `killed` once every Access Point has confirmed, `stopping` while that is awaited.
 
-        Passed on even when our own history cannot be written. Raises JobFinished when the job came to its end first.
+        Passed on even when our own history cannot be written, and as often as it is asked for: a second kill changes
+        nothing at the Router, so there is nothing to look for first. Raises JobFinished when the job came to its end
+        before.
         """
         await self._contact.me()
         router = self._router.acting_as(by.router_token)
-        async with self._record.of(Verb.KILL, by, job_id=job_id, reason=reason):
-            report = await self._done_before(job_id, attempt, _is_killed)
-            report = report or await router.kill(job_id, reason=reason)
-        try:
-            job = await self._until_over(await self._observer.hear_router(report))
-        except StoreAway:
-            log.exception("kill passed on, but not noted", extra={"job": str(job_id)})
-            return course.first_heard(report, streamed=False).job
-        if job.is_over and job.phase is not Phase.KILLED:
-            raise JobFinished(f"The job had ended before it could be killed: {job.phase}.", phase=job.phase)
-        return job
+        async with self._record.of(Verb.KILL, by, job_id=job_id, reason=reason) as entry:
+            report = await router.kill(job_id, reason=reason, client_ref=entry.client_ref)
+            try:
+                job = await self._until_over(await self._observer.hear_router(report))
+            except StoreAway:
+                log.exception("kill passed on, but not noted", extra={"job": str(job_id)})
+                return course.first_heard(report, streamed=False).job
+            if job.is_over and job.phase is not Phase.KILLED:
+                raise JobFinished(f"The job had ended before it could be killed: {job.phase}.", phase=job.phase)
+            return job
 
     async def job(self, job_id: UUID) -> Job:
         """What is known of a job; asks the Router about one never heard of."""
@@ -206,7 +209,3 @@ def _is_submitted(report: JobReport) -> bool:
 
 def _is_cancelled(report: JobReport) -> bool:
     return OF_MARKET_STATUS.get(report.market_status) is Phase.CANCELLED
-
-
-def _is_killed(report: JobReport) -> bool:
-    return OF_MARKET_STATUS.get(report.market_status) in (Phase.STOPPING, Phase.KILLED)

@@ -11,6 +11,7 @@ from app.domain import course, stream
 from app.domain.actions import asked_by
 from app.domain.events import Told
 from app.domain.jobs import Job, Mark
+from app.domain.phases import OF_MARKET_STATUS
 from app.domain.ports import Actions, History
 from app.domain.reports import JobReport, Me, StreamLine
 from app.services.contact import Contact
@@ -42,8 +43,8 @@ class Observer:
             job = await self._history.job(report.id)
             if job is None:
                 return await self._keep(await self._introduced(report, me, listed=position is not None), position)
-            by = await self._asked_by(job, report, me)
-            told = course.hear_router(job, report, by=by, listed=position is not None)
+            by = await self._asked_by(job, report)
+            told = course.hear_router(job, report, now=self._now(), by=by, listed=position is not None)
             if told is not None:
                 return await self._keep(told, position)
             if position is not None:
@@ -80,15 +81,15 @@ class Observer:
 
     async def _introduced(self, report: JobReport, me: Me, *, listed: bool) -> Told:
         created_by = await self._creator(report) if report.owner.team == me.team else None
-        by = asked_by(await self._actions.of_job(report.id), report, me)
+        by = asked_by(await self._actions.of_job(report.id), report.actor)
         streamed = report.is_streamed_to(me.team)
         return course.first_heard(report, streamed=streamed, created_by=created_by, by=by, listed=listed)
 
-    async def _asked_by(self, job: Job, report: JobReport, me: Me) -> str | None:
+    async def _asked_by(self, job: Job, report: JobReport) -> str | None:
         """Who asked this gateway for what moved the job. None: nobody here, or it stays where it was."""
-        if not course.is_moved_by_somebody(job, report):
+        if report.actor is None or OF_MARKET_STATUS.get(report.market_status) is job.phase:
             return None
-        return asked_by(await self._actions.of_job(job.id), report, me)
+        return asked_by(await self._actions.of_job(job.id), report.actor)
 
     async def _creator(self, report: JobReport) -> str | None:
         """Who asked for it, however its create was answered: the reference was kept before it was sent.

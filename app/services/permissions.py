@@ -34,10 +34,12 @@ class Permissions:
 
     async def accept(self, asset_id: UUID, job_id: UUID, *, by: Caller, reason: str | None) -> AccessRequest:
         """Grant this one use of the asset."""
-        async with self._record.of(Verb.ACCEPT, by, job_id=job_id, asset_id=asset_id, reason=reason):
-            return await self._router.acting_as(by.router_token).accept(asset_id, job_id, reason=reason)
+        async with self._record.of(Verb.ACCEPT, by, job_id=job_id, asset_id=asset_id, reason=reason) as entry:
+            router = self._router.acting_as(by.router_token)
+            return await router.accept(asset_id, job_id, reason=reason, client_ref=entry.client_ref)
 
     async def deny(self, asset_id: UUID, job_id: UUID, *, by: Caller, reason: str | None) -> AccessRequest:
         """Refuse it; the job ends `denied`."""
-        async with self._record.of(Verb.DENY, by, job_id=job_id, asset_id=asset_id, reason=reason):
-            return await self._router.acting_as(by.router_token).deny(asset_id, job_id, reason=reason)
+        async with self._record.of(Verb.DENY, by, job_id=job_id, asset_id=asset_id, reason=reason) as entry:
+            router = self._router.acting_as(by.router_token)
+            return await router.deny(asset_id, job_id, reason=reason, client_ref=entry.client_ref)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from app.domain.access import Caller
 from app.domain.actions import DONE, NewAction, Verb
@@ -15,9 +15,10 @@ log = logging.getLogger(__name__)
 
 
 class Entry:
-    """What is learnt of an action while it is done."""
+    """What is learnt of an action while it is done. `client_ref` is what the Router is told of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, client_ref: str) -> None:
+        self.client_ref = client_ref
         self.job_id: UUID | None = None
         self.asset_id: UUID | None = None
         self.answers: Sequence[StopAnswer] = ()
@@ -40,10 +41,11 @@ class Record:
         client_ref: str | None = None,
         reason: str | None = None,
     ) -> AsyncIterator[Entry]:
-        """Keep it before it is done, and its outcome after.
+        """Keep it before it is done, and its outcome after. `client_ref`: where it has one already.
 
         Raises StoreAway, and nothing is done, where it cannot be kept; except for a kill, which the log then tells of.
         """
+        entry = Entry(client_ref or str(uuid4()))
         action = NewAction(
             verb=verb,
             user=by.user,
@@ -51,11 +53,10 @@ class Record:
             router_user=by.router_user,
             job_id=job_id,
             asset_id=asset_id,
-            client_ref=client_ref,
+            client_ref=entry.client_ref,
             reason=reason,
         )
         number = await self._begun(action)
-        entry = Entry()
         try:
             yield entry
         except GatewayError as error:

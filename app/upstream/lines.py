@@ -48,7 +48,7 @@ async def pieces_of(response: httpx.Response, *, within_s: float) -> AsyncIterat
 
 
 async def _next(pieces: AsyncIterator[bytes], *, due_s: float) -> bytes:
-    """None at the end. httpx bears any silence in which a byte comes now and then, though it may be of no piece."""
+    """Empty at the end. httpx bears any silence in which a byte comes now and then, though it may be of no piece."""
     try:
         async with asyncio.timeout_at(due_s):
             return await anext(pieces, b"")

@@ -1,6 +1,6 @@
 """The Router over HTTP, as docs/router-api.md says."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 from uuid import UUID
@@ -24,6 +24,7 @@ from app.upstream.wire import (
     Items,
     JobAnswer,
     Operations,
+    act_body,
     agreement_body,
     create_body,
     preflight_body,
@@ -60,15 +61,16 @@ class HttpRouter:
         found = await self._calls.read("/v1/jobs", Items, query={"client_ref": client_ref})
         return found.items[0] if found.items else None
 
-    async def submit(self, job_id: UUID) -> JobReport:
-        return await self._calls.write(f"/v1/jobs/{job_id}/submit", JobReport, missing=JobNotKnown)
+    async def submit(self, job_id: UUID, *, client_ref: str) -> JobReport:
+        body = act_body(None, client_ref=client_ref)
+        return await self._calls.write(f"/v1/jobs/{job_id}/submit", JobReport, body=body, missing=JobNotKnown)
 
-    async def cancel(self, job_id: UUID, *, reason: str | None) -> JobReport:
-        body = _because(reason)
+    async def cancel(self, job_id: UUID, *, reason: str | None, client_ref: str) -> JobReport:
+        body = act_body(reason, client_ref=client_ref)
         return (await self._calls.write(f"/v1/jobs/{job_id}/cancel", JobAnswer, body=body, missing=JobNotKnown)).job
 
-    async def kill(self, job_id: UUID, *, reason: str | None) -> JobReport:
-        body = _because(reason)
+    async def kill(self, job_id: UUID, *, reason: str | None, client_ref: str) -> JobReport:
+        body = act_body(reason, client_ref=client_ref)
         insisting = self._calls.insisting()  # a kill is passed on whatever is believed of the Router
         return (await insisting.write(f"/v1/jobs/{job_id}/kill", JobAnswer, body=body, missing=JobNotKnown)).job
 
@@ -112,11 +114,11 @@ class HttpRouter:
         query = {"state": state, "job_id": _text(job_id), "asset_id": _text(asset_id), "team": team}
         return (await self._calls.read("/v1/access-requests", AccessRequests, query=query)).items
 
-    async def accept(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest:
-        return await self._decide("accept", asset_id, job_id, reason)
+    async def accept(self, asset_id: UUID, job_id: UUID, *, reason: str | None, client_ref: str) -> AccessRequest:
+        return await self._decide("accept", asset_id, job_id, act_body(reason, client_ref=client_ref))
 
-    async def deny(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest:
-        return await self._decide("deny", asset_id, job_id, reason)
+    async def deny(self, asset_id: UUID, job_id: UUID, *, reason: str | None, client_ref: str) -> AccessRequest:
+        return await self._decide("deny", asset_id, job_id, act_body(reason, client_ref=client_ref))
 
     async def agreements(self, *, state: str | None, asset_id: UUID | None, to_team: str | None) -> Sequence[Agreement]:
         query = {"state": state, "asset_id": _text(asset_id), "to_team": to_team}
@@ -128,9 +130,9 @@ class HttpRouter:
     async def end_agreement(self, agreement_id: UUID) -> Agreement:
         return await self._calls.end(f"/v1/agreements/{agreement_id}", Agreement, missing=AgreementNotKnown)
 
-    async def _decide(self, verb: str, asset_id: UUID, job_id: UUID, reason: str | None) -> AccessRequest:
+    async def _decide(self, verb: str, asset_id: UUID, job_id: UUID, body: Mapping[str, object]) -> AccessRequest:
         path = f"/v1/access-requests/{asset_id}/{job_id}/{verb}"
-        return await self._calls.write(path, AccessRequest, body=_because(reason), missing=RequestNotKnown)
+        return await self._calls.write(path, AccessRequest, body=body, missing=RequestNotKnown)
 
 
 async def _changes(response: httpx.Response, *, within_s: float) -> AsyncIterator[Change]:
@@ -142,7 +144,3 @@ async def _changes(response: httpx.Response, *, within_s: float) -> AsyncIterato
 
 def _text(value: UUID | None) -> str | None:
     return None if value is None else str(value)
-
-
-def _because(reason: str | None) -> dict[str, object]:
-    return {} if reason is None else {"reason": reason}

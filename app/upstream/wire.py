@@ -106,6 +106,11 @@ def preflight_body(new: NewJob) -> dict[str, object]:
     return msgspec.structs.asdict(new)
 
 
+def act_body(reason: str | None, *, client_ref: str) -> dict[str, object]:
+    """The body of what changes a job."""
+    return said({"reason": reason, "client_ref": client_ref})
+
+
 def table_body(name: str | None, *, temporary: bool) -> dict[str, object]:
     """The body of an announcement."""
     return said({"name": name, "kind": "table", "temporary": temporary})

@@ -1,25 +1,34 @@
 """The ready-made tables of each team, the same on every machine and at every start.
 
 The rows are those of the Breast Cancer Wisconsin (Diagnostic) data set that scikit-learn carries: 569 rows, 30 features,
-target 1 for benign. The patient ids are made up. No row is in two of the tables with features.
+target 1 for benign. They are read from its file: importing its loader would take an Access Point's first start seconds.
+The patient ids are made up. No row is in two of the tables with features.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
-from sklearn.datasets import load_breast_cancer
-from sklearn.model_selection import train_test_split
 
 SEED = 1995
-HOLDOUT_SHARE = 0.2
-LAKESIDE_SHARE = 0.4
+HOLDOUT_ROWS = 114
+LAKESIDE_ROWS = 182
 KNOWN_PATIENTS = 1000
 MERCY_PATIENTS = slice(0, 420)
 GLOBEX_PATIENTS = slice(283, 593)
 
+_MEASURES = (
+    *("radius", "texture", "perimeter", "area", "smoothness"),
+    *("compactness", "concavity", "concave points", "symmetry", "fractal dimension"),
+)
+FEATURES = (
+    *(f"mean {measure}" for measure in _MEASURES),
+    *(f"{measure} error" for measure in _MEASURES),
+    *(f"worst {measure}" for measure in _MEASURES),
+)
 _SPECIAL_ROLES = {"patient_id": "identifier", "target": "target"}
 
 
@@ -40,7 +49,8 @@ def tables_of(team: str) -> list[DemoTable]:
 def _all_tables() -> Iterator[tuple[str, DemoTable]]:
     ids = _patient_ids()
     cancer = _cancer_table(ids)
-    mercy, lakeside, holdout = _split(cancer["target"].to_numpy())
+    shuffled = np.random.default_rng(SEED).permutation(len(cancer))
+    holdout, lakeside, mercy = np.split(shuffled, [HOLDOUT_ROWS, HOLDOUT_ROWS + LAKESIDE_ROWS])
     yield "mercy", _demo("breast-cancer", cancer.take(mercy))
     yield "lakeside", _demo("breast-cancer", cancer.take(lakeside))
     yield "globex", _demo("holdout", cancer.take(holdout))
@@ -59,18 +69,18 @@ def _patient_ids() -> list[str]:
 
 
 def _cancer_table(ids: list[str]) -> pa.Table:
-    bunch = load_breast_cancer()
-    columns = {"patient_id": pa.array(ids[: len(bunch.target)])}
-    columns |= {str(name): pa.array(bunch.data[:, place]) for place, name in enumerate(bunch.feature_names)}
-    columns["target"] = pa.array(bunch.target)
+    rows = np.loadtxt(_cancer_file(), delimiter=",", skiprows=1)
+    columns = {"patient_id": pa.array(ids[: len(rows)])}
+    columns |= {name: pa.array(rows[:, place]) for place, name in enumerate(FEATURES)}
+    columns["target"] = pa.array(rows[:, -1].astype(np.int64))
     return pa.table(columns)
 
 
-def _split(target: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    rows = np.arange(len(target))
-    rest, holdout = train_test_split(rows, test_size=HOLDOUT_SHARE, stratify=target, random_state=SEED)
-    mercy, lakeside = train_test_split(rest, test_size=LAKESIDE_SHARE, random_state=SEED)
-    return mercy, lakeside, holdout
+def _cancer_file() -> Path:
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise FileNotFoundError("The tables are scikit-learn's, which is not installed: pip install scikit-learn")
+    return Path(package.origin).with_name("datasets") / "data" / "breast_cancer.csv"
 
 
 def _patients(ids: list[str], *, seed: int) -> pa.Table:

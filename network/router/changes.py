@@ -15,6 +15,10 @@ from network.router.house import house_of
 _BATCH = 200
 
 
+class _Acted(msgspec.Struct):
+    actor: dict[str, str | None] | None = None
+
+
 class Changes:
     """One reader's place in the changes of what its team may see."""
 
@@ -51,9 +55,10 @@ class Changes:
         return head.encode() + self._shown(row) + b"}\n"
 
     def _shown(self, row: sqlite3.Row) -> bytes:
-        # Stored once for all viewers, as the job's own team sees it.
+        # Stored once for all viewers, as the job's own team sees it if the actor is theirs.
         document: bytes = row["document"]
-        if row["team"] == self._team:
+        actor = msgspec.json.decode(document, type=_Acted).actor
+        if row["team"] == self._team and (actor is None or actor["team"] == self._team):
             return document
         return msgspec.json.encode(jobs.shown_to(self._team, msgspec.json.decode(document)))
 

@@ -11,6 +11,7 @@ from network import wire
 from network.clock import now
 from network.refusals import Refusal
 from network.router import actors, drafts, jobs
+from network.router.actors import Actor
 from network.router.drafts import CreateJob, Draft
 from network.settings import User
 
@@ -30,7 +31,7 @@ def create(db: sqlite3.Connection, user: User, *, body: dict[str, Any]) -> tuple
     db.executemany("INSERT INTO parties (job_id, team, state) VALUES (?, ?, 'waiting')", parties)
     readers = [(job_id, team) for team in dict.fromkeys(wanted.stream_to)]
     db.executemany("INSERT INTO stream_readers (job_id, team) VALUES (?, ?)", readers)
-    actors.note(db, job_id, user)
+    actors.note(db, job_id, Actor.of(user, client_ref=wanted.client_ref))
     jobs.note(db, job_id)
     return jobs.find(db, job_id), True
 

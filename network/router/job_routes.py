@@ -11,18 +11,20 @@ from starlette.routing import Route
 
 from network import passes, queries, refusals, wire
 from network.router import creation, drafts, jobs, lifecycle, plans
+from network.router.actors import Actor
 from network.router.agreements import status
 from network.router.drafts import ProposedJob
 from network.router.house import House, house_of
 from network.settings import User
 
 
-class Reason(BaseModel):
-    """The body of a decision: why, if one wants to say."""
+class Act(BaseModel):
+    """The body of what changes a job: why, if one wants to say, and the client's own name for it, if it has one."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     reason: Annotated[str, Field(max_length=1000)] | None = None
+    client_ref: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
 
 async def create(request: Request) -> Response:
@@ -72,10 +74,10 @@ async def submit(request: Request) -> Response:
     """`perm` or `queue`, or later already."""
     house = house_of(request)
     user = house.user(request)
-    wire.checked(Reason, await wire.json_body(request))
+    by = Actor.of(user, client_ref=wire.checked(Act, await wire.json_body(request)).client_ref)
 
     def act(db: sqlite3.Connection, job: sqlite3.Row) -> None:
-        lifecycle.submit(db, job, by=user)
+        lifecycle.submit(db, job, by=by)
 
     job = _change(house, user, wire.path_id(request, "job"), act)
     return wire.reply(_shown(house, job, user))
@@ -85,10 +87,11 @@ async def cancel(request: Request) -> Response:
     """End a job that waits."""
     house = house_of(request)
     user = house.user(request)
-    reason = wire.checked(Reason, await wire.json_body(request)).reason
+    asked = wire.checked(Act, await wire.json_body(request))
+    by = Actor.of(user, client_ref=asked.client_ref)
 
     def act(db: sqlite3.Connection, job: sqlite3.Row) -> None:
-        lifecycle.cancel(db, job, by=user, reason=reason)
+        lifecycle.cancel(db, job, by=by, reason=asked.reason)
 
     job = _change(house, user, wire.path_id(request, "job"), act)
     return wire.reply({"cancelled": True, "job": _shown(house, job, user)})
@@ -98,10 +101,11 @@ async def kill(request: Request) -> Response:
     """End a job that waits, stop one that runs."""
     house = house_of(request)
     user = house.user(request)
-    reason = wire.checked(Reason, await wire.json_body(request)).reason
+    asked = wire.checked(Act, await wire.json_body(request))
+    by = Actor.of(user, client_ref=asked.client_ref)
 
     def act(db: sqlite3.Connection, job: sqlite3.Row) -> None:
-        lifecycle.kill(db, job, by=user, reason=reason)
+        lifecycle.kill(db, job, by=by, reason=asked.reason)
 
     job = _change(house, user, wire.path_id(request, "job"), act)
     return wire.reply({"job": _shown(house, job, user)})

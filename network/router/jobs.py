@@ -9,8 +9,8 @@ import msgspec
 from network import refusals
 from network.clock import now
 from network.router import actors, stops
+from network.router.actors import Actor
 from network.router.stops import Wanted
-from network.settings import User
 
 FINAL = frozenset({"complete", "error", "cancelled", "killed", "denied"})
 WAITING = frozenset({"created", "perm", "queue"})
@@ -39,7 +39,7 @@ def move(
     *,
     before: Collection[str],
     after: str,
-    by: User | None = None,
+    by: Actor | None = None,
     wanted: Wanted | None = None,
     **columns: object,
 ) -> bool:
@@ -97,7 +97,8 @@ def document(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
 
 def shown_to(team: str, document: dict[str, Any]) -> dict[str, Any]:
     """The document as the team may see it: the result, and what the caller called the job, are its own team's."""
-    return document if document["owner"]["team"] == team else document | {"client_ref": None, "result": None}
+    shown = document | {"actor": actors.shown_to(team, document.get("actor"))}
+    return shown if document["owner"]["team"] == team else shown | {"client_ref": None, "result": None}
 
 
 def readers(db: sqlite3.Connection, job_id: str) -> list[str]:

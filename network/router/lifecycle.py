@@ -9,13 +9,13 @@ import msgspec
 from network.clock import now
 from network.refusals import Refusal
 from network.router import jobs, orders, plans, requests, standing, stops, temporary
+from network.router.actors import Actor
 from network.router.agreements import Approval
 from network.router.jobs import CALCULATING, WAITING
 from network.router.stops import Wanted
-from network.settings import User
 
 
-def submit(db: sqlite3.Connection, job: sqlite3.Row, *, by: User) -> None:
+def submit(db: sqlite3.Connection, job: sqlite3.Row, *, by: Actor) -> None:
     """Ask for what no agreement allows, or go straight to the queue."""
     _refuse_again(job)
     needed = [_counted(db, job, approval) for approval in plans.needed(db, plans.of_job(db, job))]
@@ -30,7 +30,7 @@ def submit(db: sqlite3.Connection, job: sqlite3.Row, *, by: User) -> None:
     orders.give(db, job["team"], kind="submit", job_id=job["id"], missing=missing)
 
 
-def cancel(db: sqlite3.Connection, job: sqlite3.Row, *, by: User, reason: str | None) -> None:
+def cancel(db: sqlite3.Connection, job: sqlite3.Row, *, by: Actor, reason: str | None) -> None:
     """End a job that waits; calculating or finished ones refuse."""
     if job["market_status"] == "cancelled":
         return
@@ -43,7 +43,7 @@ def cancel(db: sqlite3.Connection, job: sqlite3.Row, *, by: User, reason: str | 
     raise _finished(job)
 
 
-def kill(db: sqlite3.Connection, job: sqlite3.Row, *, by: User, reason: str | None) -> None:
+def kill(db: sqlite3.Connection, job: sqlite3.Row, *, by: Actor, reason: str | None) -> None:
     """End a waiting job now; stop a calculating one at every Access Point."""
     if job["market_status"] in {"killed", "stopping"}:
         return
@@ -63,7 +63,7 @@ def stop_parties(db: sqlite3.Connection, job_id: str) -> None:
         orders.give(db, party["team"], kind="kill", job_id=job_id)
 
 
-def accept(db: sqlite3.Connection, request: sqlite3.Row, *, by: User, reason: str | None) -> None:
+def accept(db: sqlite3.Connection, request: sqlite3.Row, *, by: Actor, reason: str | None) -> None:
     """The owner allows this use; its Access Point records it, and the last one missing frees the job."""
     if not requests.decide(db, request, state="accepted", by=by.user, reason=reason):
         return
@@ -75,7 +75,7 @@ def accept(db: sqlite3.Connection, request: sqlite3.Row, *, by: User, reason: st
     jobs.move(db, job["id"], before={"perm"}, after="queue", by=by, queued=now())
 
 
-def deny(db: sqlite3.Connection, request: sqlite3.Row, *, by: User, reason: str | None) -> None:
+def deny(db: sqlite3.Connection, request: sqlite3.Row, *, by: Actor, reason: str | None) -> None:
     """The owner refuses this use, which ends the job."""
     if not requests.decide(db, request, state="denied", by=by.user, reason=reason):
         return
@@ -122,7 +122,7 @@ def _said(who: str, reason: str | None) -> str:
 
 
 def _end_waiting(
-    db: sqlite3.Connection, job: sqlite3.Row, *, outcome: str, by: User, wanted: Wanted | None, reason: str
+    db: sqlite3.Connection, job: sqlite3.Row, *, outcome: str, by: Actor, wanted: Wanted | None, reason: str
 ) -> bool:
     requests.withdraw(db, job["id"])
     facts = {"finished": now(), "reason": reason}

@@ -9,15 +9,16 @@ from starlette.routing import Route
 
 from network import refusals, wire
 from network.router import assets, jobs, lifecycle, requests
+from network.router.actors import Actor
 from network.router.house import House, house_of
-from network.router.job_routes import Reason
+from network.router.job_routes import Act
 from network.settings import User
 
 _STATES = ("pending", "accepted", "denied", "withdrawn")
 
 
 class _Decision(Protocol):
-    def __call__(self, db: sqlite3.Connection, request: sqlite3.Row, *, by: User, reason: str | None) -> None: ...
+    def __call__(self, db: sqlite3.Connection, request: sqlite3.Row, *, by: Actor, reason: str | None) -> None: ...
 
 
 async def find(request: Request) -> Response:
@@ -60,12 +61,13 @@ ROUTES = [
 async def _decide(request: Request, decision: _Decision) -> Response:
     house = house_of(request)
     user = house.user(request)
-    reason = wire.checked(Reason, await wire.json_body(request)).reason
+    said = wire.checked(Act, await wire.json_body(request))
+    by = Actor.of(user, client_ref=said.client_ref)
     asset_id = wire.path_id(request, "access request", name="asset_id")
     job_id = wire.path_id(request, "access request", name="job_id")
     with house.change() as db:
         asked = _askable(db, asset_id, job_id=job_id, user=user)
-        decision(db, asked, by=user, reason=reason)
+        decision(db, asked, by=by, reason=said.reason)
     return wire.reply(_after(house, asset_id, job_id=job_id))
 
 

@@ -57,7 +57,8 @@ CREATE INDEX IF NOT EXISTS busy_parties ON parties (team) WHERE state IN ('order
 CREATE TABLE IF NOT EXISTS actors (
     job_id TEXT PRIMARY KEY,
     user TEXT NOT NULL,
-    team TEXT NOT NULL
+    team TEXT NOT NULL,
+    client_ref TEXT
 ) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS stops (

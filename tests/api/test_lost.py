@@ -48,6 +48,26 @@ async def test_a_job_that_the_router_has_forgotten_is_lost_and_comes_back_when_i
     ]
 
 
+async def test_a_job_that_the_router_does_not_know_of_late_is_shown_as_stale(
+    network: ScriptedNetwork, tmp_path: Path
+) -> None:
+    """Until it is lost or seen again, for what is shown of it may be over."""
+    await network.router_says("running")
+    settings = {"GATEWAY_ROUTER_URL": network.url, "GATEWAY_ROUTER_TOKEN": TOKEN, "GATEWAY_RECONCILE_S": "0.1"}
+    with served(tmp_path, **settings) as gateway:
+        async with gateway.client() as client:
+            listener = Listener(gateway, client)
+            await listener.eventually("/v1/jobs", lambda page: not page["stale"] and len(page["items"]) == 1)
+            network.router_forgets(network.job_id)
+            seen = await listener.eventually(f"/v1/jobs/{network.job_id}", lambda job: job["stale"])
+            listed = await listener.get("/v1/jobs")
+            await network.router_says("running")
+            again = await listener.eventually(f"/v1/jobs/{network.job_id}", lambda job: not job["stale"])
+
+    assert (seen["phase"], again["phase"]) == ("in_progress", "in_progress")
+    assert (listed["stale"], [job["id"] for job in listed["items"]]) == (False, [network.job_id])
+
+
 async def test_a_job_that_is_over_stays_over_whatever_the_router_forgets(
     watcher: Listener, network: ScriptedNetwork
 ) -> None:

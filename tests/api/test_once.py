@@ -213,6 +213,17 @@ async def test_a_key_that_is_none_is_refused(caller: Caller, key: str) -> None:
     assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
 
 
+async def test_two_keys_for_one_request_are_refused(caller: Caller) -> None:
+    """The one that counts might be the other one."""
+    name, body, _ = _named()
+    twice = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+
+    answer = await caller.client.post("/v1/jobs", json=body, headers=twice)
+
+    assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
+    assert _made(caller.network, name) == []
+
+
 async def _made_and_not_answered(
     gateway: Gateway, line: Relay, network: RunningNetwork
 ) -> tuple[str, list[asyncio.Task[httpx.Response]]]:

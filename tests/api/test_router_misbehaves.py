@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -54,6 +54,7 @@ class Call:
     method: str
     path: str
     body: dict[str, Any] | None = None
+    key: str | None = None
 
 
 READ = "read"
@@ -71,8 +72,9 @@ class Stage:
 
     async def told(self, call: Call) -> httpx.Response:
         """What the caller is told, in time."""
+        headers = {} if call.key is None else {"Idempotency-Key": call.key}
         async with asyncio.timeout(PROMPTLY_S):
-            return await self.client.request(call.method, call.path, json=call.body)
+            return await self.client.request(call.method, call.path, json=call.body, headers=headers)
 
     async def told_with(self, fault: Fault, name: str) -> tuple[int, str]:
         """Status and code of the answer to this call, where the Router fails in this way alone, and was asked once."""
@@ -398,16 +400,22 @@ async def test_a_router_whose_storage_is_replaced_is_heard_from_its_start(stage:
 
 
 async def test_a_router_that_does_not_answer_is_left_alone_until_it_answers_a_probe(tmp_path: Path) -> None:
-    """Nobody waits for what will not come, no write is the one to find out, and a kill is passed on all the same."""
+    """Nobody waits for what will not come, no write is the one to find out, and a kill is passed on all the same.
+
+    Also one whose key is in doubt: there is nothing to look for first.
+    """
     async with misbehaving() as router, gateway_of(router, tmp_path, GATEWAY_BREAKER_FAILURES="2") as stage:
         await stage.listener().eventually("/v1/jobs", lambda page: not page["stale"])
         for name in ("submit", "cancel"):
             assert await stage.told_with(hangs, name) == UNKNOWN
         submit, kill = a_call("submit"), a_call("kill")
+        keyed = replace(a_call("kill"), key="stop-it")
         router.faults["GET", "/ping"] = hangs
 
         refused = await stage.told(submit)
         killed = await stage.told_with(hangs, "kill")
+        router.faults["POST", keyed.path] = hangs
+        in_doubt = [await stage.told(keyed), await stage.told(keyed)]
         router.faults.clear()
         await stage.listener().eventually("/v1/jobs", lambda page: not page["stale"])
         let_through = [await stage.told(kill), await stage.told(submit)]
@@ -415,5 +423,7 @@ async def test_a_router_that_does_not_answer_is_left_alone_until_it_answers_a_pr
     assert (refused.status_code, refused.json()["code"]) == UNREACHABLE
     assert "being probed" in refused.json()["detail"]
     assert killed == UNKNOWN
+    assert [(answer.status_code, answer.json()["code"]) for answer in in_doubt] == [UNKNOWN] * 2
+    assert router.times("POST", keyed.path) == 2
     assert [answer.status_code for answer in let_through] == [404, 404]
     assert router.times("POST", submit.path) == 1

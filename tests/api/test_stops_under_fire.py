@@ -5,11 +5,14 @@ import json
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.support.gateway import Caller, Gateway, Json
+from tests.support.keys import guarded_gateway
 from tests.support.network import REGRESSION, RunningNetwork
+from tests.support.relay import Way, relay
 
 _MOMENTS_S = [0.0, 0.02, 0.1]
 _UNKNOWN_OF_MERCY = {"globex": "done", "lakeside": "done", "mercy": "unknown"}
@@ -120,6 +123,36 @@ async def test_the_history_says_who_brought_the_job_to_each_phase(caller: Caller
     elsewhere = {"user": None, "router_user": "owner@globex", "team": "globex"}
     assert told["killed"] == elsewhere
     assert all(row["data"]["when"] and row["received"] for row in phases)
+
+
+async def test_a_kill_that_never_arrived_is_not_taken_for_the_one_that_did(
+    running_network: RunningNetwork, tmp_path: Path
+) -> None:
+    """All act as one user at the Router; who pressed first is not who did it."""
+    async with relay(running_network.router_url) as line:
+        settings = {"GATEWAY_ROUTER_URL": line.url, "GATEWAY_CALL_TIMEOUT_S": "1"}
+        with guarded_gateway(tmp_path, running_network, **settings) as guarded:
+            async with guarded.client("sam") as sam, guarded.client("root") as root:
+                caller = Caller(guarded.gateway, running_network, sam)
+                job = await caller.waiting(REGRESSION)
+                path = f"/v1/jobs/{job['id']}/kill"
+                line.hold(Way.THERE)
+                lost = await sam.post(path, json={"reason": "not mine"}, headers={"Idempotency-Key": "sams"})
+                await line.drop()
+                line.let_go()
+                done = await root.post(path, json={"reason": "enough"})
+                await caller.until_end(job["id"])
+                repeated = await sam.post(path, json={"reason": "not mine"}, headers={"Idempotency-Key": "sams"})
+                history = (await caller.get(f"/v1/jobs/{job['id']}/history"))["items"]
+                kills = await _kills(caller, job["id"])
+
+    assert (lost.status_code, lost.json()["code"]) == (504, "router-outcome-unknown")
+    assert (done.status_code, repeated.status_code) == (200, 200)
+    killed = next(row["data"] for row in history if row["event"] == "phase" and row["data"]["phase"] == "killed")
+    assert killed["actor"] == {"user": "root", "router_user": "owner@globex", "team": "globex"}
+    assert killed["reason"] == "owner@globex: enough"
+    told = [(kill["user"], kill["outcome"]) for kill in kills]
+    assert told == [("sam", "router-outcome-unknown"), ("root", "done"), ("sam", "done")]
 
 
 async def test_with_the_disk_full_a_kill_is_passed_on_and_all_is_caught_up_afterwards(

@@ -40,7 +40,7 @@ async def created(team: Team, new: NewJob = INTERSECTION) -> JobReport:
 
 
 async def submitted(team: Team, new: NewJob = INTERSECTION) -> JobReport:
-    return await team.router.submit((await created(team, new)).id)
+    return await team.router.submit((await created(team, new)).id, client_ref="a deed")
 
 
 async def heard(team: Team, job_id: UUID, wanted: str, *, after: Mark | None = None) -> Change:
@@ -54,7 +54,7 @@ async def heard(team: Team, job_id: UUID, wanted: str, *, after: Mark | None = N
 
 async def finished(globex: Team, mercy: Team, new: NewJob = INTERSECTION) -> JobReport:
     job = await submitted(globex, new)
-    await mercy.router.accept(job.waiting_on[0].asset_id, job.id, reason=None)
+    await mercy.router.accept(job.waiting_on[0].asset_id, job.id, reason=None, client_ref="a deed")
     over = (await heard(globex, job.id, "complete", after=job.mark)).report
     assert over is not None
     return over

@@ -84,7 +84,7 @@ async def test_a_preflight_says_what_a_submit_then_does(globex: Team, mercy: Tea
     before = await globex.router.preflight(INTERSECTION)
     made = await mercy.router.agree(TERMS)
     granted = await globex.router.preflight(INTERSECTION)
-    job = await globex.router.submit((await created(globex)).id)
+    job = await globex.router.submit((await created(globex)).id, client_ref="a deed")
     await mercy.router.end_agreement(made.id)
 
     assert (before.status, [one.agreement_id for one in before.approvals]) == ("data", [None])

@@ -23,7 +23,7 @@ from app.domain.errors import (
 )
 from app.domain.jobs import Mark, NewJob
 from app.domain.ports import Wanted
-from app.domain.reports import Change, EndLine, JobReport, StatusLine, User
+from app.domain.reports import Act, Change, EndLine, JobReport, StatusLine
 from app.upstream.clients import open_clients
 from tests.contract.teams import (
     INTERSECTION,
@@ -79,8 +79,8 @@ async def test_one_client_speaks_in_the_name_of_each_users_token(
 async def test_a_job_is_its_creators_and_every_step_names_who_took_it(globex: Team, member: Team) -> None:
     """The team's history says who, not by whose gateway."""
     job = await created(member)
-    submitted_by_owner = await globex.router.submit(job.id)
-    cancelled = await member.router.cancel(job.id, reason="no need")
+    submitted_by_owner = await globex.router.submit(job.id, client_ref="a deed")
+    cancelled = await member.router.cancel(job.id, reason="no need", client_ref="a deed")
 
     assert (job.owner.user, submitted_by_owner.owner.user) == ("member@globex", "member@globex")
     assert cancelled.reason == "member@globex: no need"
@@ -90,7 +90,7 @@ async def test_a_member_kills_what_an_owner_created(globex: Team, member: Team) 
     """It is the team's job."""
     job = await submitted(globex)
 
-    killed = await member.router.kill(job.id, reason=None)
+    killed = await member.router.kill(job.id, reason=None, client_ref="a deed")
 
     assert (killed.market_status, killed.owner.user, killed.reason) == ("killed", "owner@globex", "member@globex")
 
@@ -102,9 +102,13 @@ async def test_an_answer_is_given_by_who_may_and_names_them(
     job = await submitted(globex)
     asset_id = job.waiting_on[0].asset_id
     with pytest.raises(NotYours):
-        await mercy.router.acting_as(running_network.user_token("member@mercy")).accept(asset_id, job.id, reason=None)
+        await mercy.router.acting_as(running_network.user_token("member@mercy")).accept(
+            asset_id, job.id, reason=None, client_ref="a deed"
+        )
 
-    accepted = await globex.router.acting_as(running_network.tokens["mercy"]).accept(asset_id, job.id, reason=None)
+    accepted = await globex.router.acting_as(running_network.tokens["mercy"]).accept(
+        asset_id, job.id, reason=None, client_ref="a deed"
+    )
 
     assert (accepted.state, accepted.decided_by) == ("accepted", "owner@mercy")
 
@@ -114,7 +118,11 @@ async def test_an_unknown_token_of_a_caller_is_refused_and_changes_nothing(globe
     job = await submitted(globex)
     stranger = globex.router.acting_as("no-such-token")
 
-    for refused in (stranger.me(), stranger.cancel(job.id, reason=None), stranger.create(INTERSECTION, client_ref="x")):
+    for refused in (
+        stranger.me(),
+        stranger.cancel(job.id, reason=None, client_ref="a deed"),
+        stranger.create(INTERSECTION, client_ref="x"),
+    ):
         with pytest.raises(RouterTokenRefused):
             await refused
 
@@ -135,7 +143,7 @@ async def test_a_reference_is_told_to_the_team_that_chose_it(globex: Team, membe
     """By it a gateway knows again what it created; others have no use for it."""
     ref = str(uuid4())
     job = await member.router.create(INTERSECTION, client_ref=ref)
-    asked = await globex.router.submit(job.id)
+    asked = await globex.router.submit(job.id, client_ref="a deed")
 
     changed = (await heard(globex, job.id, "perm", after=job.mark)).report
     others = (await heard(mercy, job.id, "perm", after=job.mark)).report
@@ -221,48 +229,48 @@ async def test_a_job_is_submitted_once(globex: Team) -> None:
     job = await submitted(globex)
 
     with pytest.raises(JobSubmitted):
-        await globex.router.submit(job.id)
+        await globex.router.submit(job.id, client_ref="a deed")
 
 
 async def test_cancel_ends_a_waiting_job_and_may_be_repeated(globex: Team) -> None:
     """The reason stays with it."""
     job = await submitted(globex)
 
-    first = await globex.router.cancel(job.id, reason="no need")
-    again = await globex.router.cancel(job.id, reason=None)
+    first = await globex.router.cancel(job.id, reason="no need", client_ref="a deed")
+    again = await globex.router.cancel(job.id, reason=None, client_ref="a deed")
 
     assert (first.market_status, again.market_status) == ("cancelled", "cancelled")
     assert "no need" in (first.reason or "")
     with pytest.raises(JobFinished):
-        await globex.router.kill(job.id, reason=None)
+        await globex.router.kill(job.id, reason=None, client_ref="a deed")
 
 
 async def test_kill_ends_a_waiting_job_at_once(globex: Team) -> None:
     """There is no process to end."""
     job = await submitted(globex)
 
-    assert (await globex.router.kill(job.id, reason=None)).market_status == "killed"
+    assert (await globex.router.kill(job.id, reason=None, client_ref="a deed")).market_status == "killed"
 
 
 async def test_a_job_names_who_brought_it_where_it_stands(globex: Team, member: Team, mercy: Team) -> None:
-    """Whoever created it, and to whoever sees it."""
+    """Whoever created it, and to whoever sees it; by what name they called their deed, only to their own team."""
     new = await created(member)
-    asked = await globex.router.submit(new.id)
-    await mercy.router.deny(asked.waiting_on[0].asset_id, new.id, reason=None)
+    asked = await globex.router.submit(new.id, client_ref="a deed")
+    await mercy.router.deny(asked.waiting_on[0].asset_id, new.id, reason=None, client_ref="another deed")
     denied = await globex.router.job(new.id)
 
     assert [job.actor for job in (new, asked, denied)] == [
-        User(user="member@globex", team="globex"),
-        User(user="owner@globex", team="globex"),
-        User(user="owner@mercy", team="mercy"),
+        Act(user="member@globex", team="globex", client_ref=new.client_ref),
+        Act(user="owner@globex", team="globex", client_ref="a deed"),
+        Act(user="owner@mercy", team="mercy"),
     ]
-    assert (await mercy.router.job(new.id)).actor == denied.actor
+    assert (await mercy.router.job(new.id)).actor == Act(user="owner@mercy", team="mercy", client_ref="another deed")
     assert denied.stop is None
 
 
 async def test_a_cancel_that_took_effect_is_told_and_nobody_has_to_answer(globex: Team) -> None:
     """Nobody calculates yet."""
-    cancelled = await globex.router.cancel((await submitted(globex)).id, reason=None)
+    cancelled = await globex.router.cancel((await submitted(globex)).id, reason=None, client_ref="a deed")
 
     assert cancelled.stop is not None
     assert (cancelled.stop.wanted, cancelled.stop.answers) == ("cancel", ())
@@ -275,8 +283,8 @@ async def test_a_job_that_calculates_is_killed_with_an_answer_of_each_access_poi
     job = await calculating(globex, teams)
 
     with pytest.raises(NotNow) as refused:
-        await globex.router.cancel(job.id, reason=None)
-    asked = await globex.router.kill(job.id, reason=None)
+        await globex.router.cancel(job.id, reason=None, client_ref="a deed")
+    asked = await globex.router.kill(job.id, reason=None, client_ref="a deed")
     killed = (await heard(globex, job.id, "killed", after=job.mark)).report
 
     assert "refused" in str(refused.value.facts["answers"])
@@ -285,7 +293,7 @@ async def test_a_job_that_calculates_is_killed_with_an_answer_of_each_access_poi
     assert asked.stop is not None
     assert (killed.stop.wanted, killed.stop.since) == ("kill", asked.stop.since)
     assert {answer.team: answer.answer for answer in killed.stop.answers} == dict.fromkeys(TEAMS, "done")
-    assert killed.actor == User(user="owner@globex", team="globex")
+    assert killed.actor == Act(user="owner@globex", team="globex", client_ref="a deed")
 
 
 async def calculating(globex: Team, teams: Callable[[str], Team]) -> JobReport:
@@ -293,7 +301,7 @@ async def calculating(globex: Team, teams: Callable[[str], Team]) -> JobReport:
     named: dict[str, object] = {"job_name": "a long one", "preprocessor": None, "labels": {}}
     job = await submitted(globex, msgspec.convert({**LONG_REGRESSION, **named}, NewJob))
     for missing in job.waiting_on:
-        await teams(missing.team).router.accept(missing.asset_id, job.id, reason=None)
+        await teams(missing.team).router.accept(missing.asset_id, job.id, reason=None, client_ref="a deed")
     running = (await heard(globex, job.id, "running", after=job.mark)).report
     assert running is not None
     return running
@@ -304,7 +312,7 @@ async def test_jobs_of_others_are_not_ours_to_end(globex: Team, mercy: Team, tea
     job = await submitted(globex)
 
     with pytest.raises(NotYours):
-        await mercy.router.kill(job.id, reason=None)
+        await mercy.router.kill(job.id, reason=None, client_ref="a deed")
     with pytest.raises(JobNotKnown):
         await teams("lakeside").router.job(job.id)
 
@@ -316,7 +324,9 @@ async def test_changes_tell_each_step_of_a_job_in_order(globex: Team) -> None:
     """With a mark each, and without the stream's token."""
     job = await created(globex)
     before = Mark(epoch=job.epoch, sequence=job.sequence - 1)
-    await globex.router.cancel((await globex.router.submit(job.id)).id, reason=None)
+    await globex.router.cancel(
+        (await globex.router.submit(job.id, client_ref="a deed")).id, reason=None, client_ref="a deed"
+    )
 
     seen: list[Change] = []
     async with asyncio.timeout(WITHIN_S), globex.router.changes(before) as changes:
@@ -435,19 +445,19 @@ async def test_an_owner_accepts(globex: Team, mercy: Team) -> None:
     (asked,) = await mercy.router.access_requests(state="pending", job_id=job.id, asset_id=None, team=None)
     assert (asked.asset, asked.owner_team, asked.team) == ("mercy/patients", "mercy", "globex")
 
-    accepted = await mercy.router.accept(asked.asset_id, job.id, reason="fine")
-    again = await mercy.router.accept(asked.asset_id, job.id, reason=None)
+    accepted = await mercy.router.accept(asked.asset_id, job.id, reason="fine", client_ref="a deed")
+    again = await mercy.router.accept(asked.asset_id, job.id, reason=None, client_ref="a deed")
 
     assert (accepted.state, accepted.reason, again.state) == ("accepted", "fine", "accepted")
     with pytest.raises((AlreadyDecided, JobFinished)):
-        await mercy.router.deny(asked.asset_id, job.id, reason=None)
+        await mercy.router.deny(asked.asset_id, job.id, reason=None, client_ref="a deed")
 
 
 async def test_an_owner_denies(globex: Team, mercy: Team) -> None:
     """The job ends with the reason."""
     job = await submitted(globex)
 
-    denied = await mercy.router.deny(job.waiting_on[0].asset_id, job.id, reason="not this one")
+    denied = await mercy.router.deny(job.waiting_on[0].asset_id, job.id, reason="not this one", client_ref="a deed")
 
     assert denied.state == "denied"
     over = await globex.router.job(job.id)
@@ -460,7 +470,7 @@ async def test_nobody_grants_what_belongs_to_others(globex: Team) -> None:
     job = await submitted(globex)
 
     with pytest.raises(NotYours):
-        await globex.router.accept(job.waiting_on[0].asset_id, job.id, reason=None)
+        await globex.router.accept(job.waiting_on[0].asset_id, job.id, reason=None, client_ref="a deed")
 
 
 # The status stream

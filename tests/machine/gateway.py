@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from app.domain.access import LOCAL
+from app.domain.access import Caller
 from app.domain.attempts import asked_for
 from app.domain.errors import GatewayError
 from app.domain.events import Event
@@ -71,21 +71,22 @@ class Gateway:
         self._under_way.clear()
         await self._open.aclose()
 
-    async def create(self, key: str | None, *, asks: bool) -> UUID | GatewayError | None:
+    async def create(self, key: str | None, *, by: Caller, asks: bool) -> UUID | GatewayError | None:
         """A create, with a key or without. None: its answer is held back."""
         new: NewJob = replace(NEW_JOB, job_name="asks" if asks else "is free")
-        asked = asked_for(key, by=LOCAL, route="create", body=[new, False])
-        return await self._called(self.once.do(asked, lambda attempt: self.jobs.create(new, by=LOCAL, attempt=attempt)))
+        asked = asked_for(key, by=by, route="create", body=[new, False])
+        return await self._called(self.once.do(asked, lambda attempt: self.jobs.create(new, by=by, attempt=attempt)))
 
-    async def ask(self, verb: str, job_id: UUID, key: str | None) -> UUID | GatewayError | None:
+    async def ask(self, verb: str, job_id: UUID, key: str | None, *, by: Caller) -> UUID | GatewayError | None:
         """A submit, cancel or kill."""
-        asked = asked_for(key, by=LOCAL, route=f"{verb} {job_id}", body=None)
+        asked = asked_for(key, by=by, route=f"{verb} {job_id}", body=None)
 
         def deed(attempt: Attempt) -> Awaitable[Job]:
             if verb == "submit":
-                return self.jobs.submit(job_id, by=LOCAL, attempt=attempt)
-            stop = self.jobs.cancel if verb == "cancel" else self.jobs.kill
-            return stop(job_id, by=LOCAL, reason="enough", attempt=attempt)
+                return self.jobs.submit(job_id, by=by, attempt=attempt)
+            if verb == "kill":
+                return self.jobs.kill(job_id, by=by, reason="enough")
+            return self.jobs.cancel(job_id, by=by, reason="enough", attempt=attempt)
 
         return await self._called(self.once.do(asked, deed, whatever_is_remembered=verb == "kill"))
 
@@ -138,6 +139,7 @@ class Gateway:
 
     async def _called(self, doing: Awaitable[Done]) -> UUID | GatewayError | None:
         self.router.holds.clear()
+        self.router.sent = 0
         task: asyncio.Task[Done] = asyncio.ensure_future(doing)
         held = asyncio.create_task(self.router.holds.wait())
         await asyncio.wait({task, held}, return_when=asyncio.FIRST_COMPLETED)

@@ -12,12 +12,12 @@ from msgspec.structs import replace
 from app.domain.errors import JobFinished, JobNotKnown, JobSubmitted, NotNow, Unanswered, Unreachable
 from app.domain.jobs import Mark, NewJob, Owner, Result
 from app.domain.phases import BUCKETS, OF_MARKET_STATUS, Bucket
-from app.domain.reports import Change, EndLine, JobReport, Me, MessageLine, Status, StatusLine, StreamLine, User
+from app.domain.reports import Act, Change, EndLine, JobReport, Me, MessageLine, Status, StatusLine, StreamLine
 from tests.support.news import NOON, PERMISSION, report
 
 WAITING = ("created", "perm", "queue")
-US = User(user="ann", team="globex")
-_OWNER = User(user="owner@mercy", team="mercy")
+US = Act(user="ann", team="globex")
+_OWNER = Act(user="owner@mercy", team="mercy")
 
 
 class Fate(StrEnum):
@@ -65,7 +65,8 @@ def is_final(market_status: str) -> bool:
 class RouterModel:
     """Fulfils what the services need of the port Router. Each of its own moves is a compare-and-set.
 
-    `effects` counts what calls have changed, by verb and job (a create by its reference).
+    `effects` counts what calls have changed, by verb and job (a create by its reference), and `sent` what has set out to
+    it since somebody last looked. `brought` has who, of the gateway's callers, brought each job to where it was.
     """
 
     def __init__(self) -> None:
@@ -82,6 +83,9 @@ class RouterModel:
         self.put_back_unseen: set[UUID] = set()
         self.away = False
         self.fate = Fate.ANSWERED
+        self.asker = ""
+        self.sent = 0
+        self.brought: dict[tuple[UUID, str], str] = {}
         self.held: list[Held] = []
         self.holds = asyncio.Event()
         self.late: list[Callable[[], JobReport]] = []
@@ -114,17 +118,17 @@ class RouterModel:
         """Once for each reference."""
         return await self._call(lambda: self._create(new, client_ref))
 
-    async def submit(self, job_id: UUID) -> JobReport:
+    async def submit(self, job_id: UUID, *, client_ref: str) -> JobReport:
         """Those of which mercy's table is a part wait for its owner."""
-        return await self._call(lambda: self._submit(job_id))
+        return await self._call(lambda: self._submit(job_id, replace(US, client_ref=client_ref)))
 
-    async def cancel(self, job_id: UUID, *, reason: str | None) -> JobReport:
+    async def cancel(self, job_id: UUID, *, reason: str | None, client_ref: str) -> JobReport:
         """What waits."""
-        return await self._call(lambda: self._cancel(job_id, reason))
+        return await self._call(lambda: self._cancel(job_id, reason, replace(US, client_ref=client_ref)))
 
-    async def kill(self, job_id: UUID, *, reason: str | None) -> JobReport:
+    async def kill(self, job_id: UUID, *, reason: str | None, client_ref: str) -> JobReport:
         """What waits or calculates."""
-        return await self._call(lambda: self._kill(job_id, reason))
+        return await self._call(lambda: self._kill(job_id, reason, replace(US, client_ref=client_ref)))
 
     # What happens there
 
@@ -226,9 +230,16 @@ class RouterModel:
         """Each job, and where it stands."""
         return [(job.id, job.market_status) for job in self.jobs.values()]
 
-    async def _call(self, effect: Callable[[], JobReport]) -> JobReport:
+    async def _call(self, act: Callable[[], JobReport]) -> JobReport:
         self._in_reach()
-        fate, self.fate = self.fate, Fate.ANSWERED
+        asker, fate = self.asker, self.fate
+        self.fate = Fate.ANSWERED
+
+        def effect() -> JobReport:
+            self.asker = asker
+            return act()
+
+        self.sent += fate is not Fate.NOT_SENT
         if fate is Fate.NOT_SENT:
             raise Unreachable("The connection was refused.")
         if fate is Fate.ARRIVES_LATE:
@@ -259,31 +270,33 @@ class RouterModel:
         self.effects["create", client_ref] += 1
         job_id = self.made[client_ref] = uuid4()
         owner = Owner(user=US.user, team=US.team)
-        made = report(id=job_id, job_name=new.job_name, client_ref=client_ref, owner=owner, actor=US)
+        by = replace(US, client_ref=client_ref)
+        made = report(id=job_id, job_name=new.job_name, client_ref=client_ref, owner=owner, actor=by)
+        self.brought[job_id, "created"] = self.asker
         self.streams[job_id] = Stream()
         return self._note(made)
 
-    def _submit(self, job_id: UUID) -> JobReport:
+    def _submit(self, job_id: UUID, by: Act) -> JobReport:
         job = self._known(job_id)
         if job.submitted is not None or job.market_status != "created":
             raise (JobFinished if is_final(job.market_status) else JobSubmitted)("It was submitted before.")
         self.effects["submit", str(job_id)] += 1
         asks = job.job_name == "asks"
-        moved = self._move(job_id, "perm" if asks else "queue", actor=US)
+        moved = self._move(job_id, "perm" if asks else "queue", actor=by)
         if asks:
             self._say(job_id, '"waiting on permission"')
         return moved
 
-    def _cancel(self, job_id: UUID, reason: str | None) -> JobReport:
+    def _cancel(self, job_id: UUID, reason: str | None, by: Act) -> JobReport:
         job = self._known(job_id)
         if job.market_status == "cancelled":
             return job
         if job.market_status not in WAITING:
             raise (JobFinished if is_final(job.market_status) else NotNow)("It does not wait any more.")
         self.effects["cancel", str(job_id)] += 1
-        return self._move(job_id, "cancelled", actor=US, reason=f"ann: {reason}")
+        return self._move(job_id, "cancelled", actor=by, reason=f"ann: {reason}")
 
-    def _kill(self, job_id: UUID, reason: str | None) -> JobReport:
+    def _kill(self, job_id: UUID, reason: str | None, by: Act) -> JobReport:
         job = self._known(job_id)
         if job.market_status in ("stopping", "killed"):
             return job
@@ -291,15 +304,18 @@ class RouterModel:
             raise JobFinished("It is over.")
         self.effects["kill", str(job_id)] += 1
         waits = job.market_status in WAITING
-        return self._move(job_id, "killed" if waits else "stopping", actor=US, reason=f"ann: {reason}")
+        return self._move(job_id, "killed" if waits else "stopping", actor=by, reason=f"ann: {reason}")
 
     def _known(self, job_id: UUID) -> JobReport:
         if job_id not in self.jobs:
             raise JobNotKnown("No such job.")
         return self.jobs[job_id]
 
-    def _move(self, job_id: UUID, to: str, *, actor: User | None = None, **said: object) -> JobReport:
+    def _move(self, job_id: UUID, to: str, *, actor: Act | None = None, **said: object) -> JobReport:
         was = self.jobs[job_id]
+        if actor is not None and actor.client_ref is not None:
+            is_its_end = to == "killed" and was.market_status == "stopping"
+            self.brought[job_id, to] = self.brought[job_id, "stopping"] if is_its_end else self.asker
         submitted = was.submitted or (None if to in ("created", "cancelled", "killed") else NOON)
         waiting_on = (PERMISSION,) if to == "perm" else ()
         reason = said.pop("reason", None)

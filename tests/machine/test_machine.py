@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, TypeVar
@@ -14,21 +15,26 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from app.domain.access import LOCAL
-from app.domain.attempts import asked_for
-from app.domain.errors import GatewayError
+from app.domain.access import LOCAL, Caller
+from app.domain.attempts import is_definitive
+from app.domain.errors import GatewayError, KeyInUse, Unanswered
 from app.domain.events import Kind
 from app.domain.phases import OF_MARKET_STATUS
+from app.domain.reports import JobReport
 from app.store.engine import migrate
 from tests.machine.gateway import LOST_AFTER, Gateway
 from tests.machine.router import Fate, RouterModel
 from tests.machine.told import Told
 
 T = TypeVar("T")
+Answer = UUID | GatewayError | None
+Name = tuple[str, str | None, str]  # a request: what of which job, under which key, by whom
 
 _STEPS_OF_A_RUN = 50
 _KEYS = ["red", "green", "blue", "white", "black", "grey"]
+_PEOPLE = [replace(LOCAL, user=name) for name in ("ada", "bob")]
 jobs = st.integers(0, 5)
+people = st.sampled_from(_PEOPLE)
 fates = st.sampled_from([*Fate, Fate.ANSWERED, Fate.ANSWERED, Fate.ANSWERED])
 verbs = st.sampled_from(["submit", "cancel", "kill"])
 keys = st.sampled_from([*_KEYS, None])
@@ -37,8 +43,8 @@ outcomes = st.sampled_from(["complete", "complete", "error", "killed"])
 
 # What may happen; what stands here twice happens as often again.
 _WHAT: list[tuple[str, list[st.SearchStrategy[Any]]]] = [
-    *[("create", [keys, fates])] * 2,
-    *[("ask", [verbs, jobs, keys, fates])] * 3,
+    *[("create", [keys, people, fates])] * 2,
+    *[("ask", [verbs, jobs, keys, people, fates])] * 4,
     ("a_held_answer", [st.booleans()]),
     ("a_late_request_arrives", []),
     *[("it_goes_on", [jobs, ways])] * 3,
@@ -70,7 +76,8 @@ class UnderFire(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.folder = TemporaryDirectory()
         self.told = Told()
-        self.answered: dict[str, set[UUID]] = {key: set() for key in _KEYS}
+        self.answered: dict[Name, object] = {}
+        self.tried: set[Name] = set()
         self.hurried: set[UUID] = set()
 
     @initialize()
@@ -82,8 +89,8 @@ class UnderFire(RuleBasedStateMachine):
         self.gateway = Gateway(self.router, copy)
         self._run(self.gateway.start())
         for key in _KEYS[:2]:
-            self.create(key, Fate.ANSWERED)
-            self.ask("submit", len(self.router.jobs) - 1, None, Fate.ANSWERED)
+            self.create(key, _PEOPLE[0], Fate.ANSWERED)
+            self.ask("submit", len(self.router.jobs) - 1, None, _PEOPLE[1], Fate.ANSWERED)
 
     # One rule for all: which of them happen in a run is not for a strategy to say.
     @rule(what=st.one_of([st.tuples(st.just(name), *arguments) for name, arguments in _WHAT]))
@@ -94,17 +101,28 @@ class UnderFire(RuleBasedStateMachine):
 
     # What clients do
 
-    def create(self, key: str | None, fate: Fate) -> None:
-        """The same key stands for the same body."""
-        self.router.fate = fate
-        answer = self._run(self.gateway.create(key, asks=key != "green"))
-        self._note(key, answer)
+    def create(self, key: str | None, by: Caller, fate: Fate) -> None:
+        """The same key stands for the same body, and for another job with each of its callers."""
+        self._ask(("create", key, by.user), fate, self.gateway.create(key, by=by, asks=key != "green"))
 
-    def ask(self, verb: str, nth: int, key: str | None, fate: Fate) -> None:
+    def ask(self, verb: str, nth: int, key: str | None, by: Caller, fate: Fate) -> None:
         """Of a job that the gateway knows, or of one that it does not know yet."""
-        if (job_id := self._job(nth)) is not None:
-            self.router.fate = fate
-            self._run(self.gateway.ask(verb, job_id, key))
+        if (job_id := self._job(nth)) is None:
+            return
+        name, was = (f"{verb} {job_id}", key, by.user), self.router.jobs.get(job_id)
+        in_doubt, away = name in self.tried and name not in self.answered, self.router.away
+        self._ask(name, fate, self.gateway.ask(verb, job_id, key, by=by))
+        if in_doubt and key is not None and was is not None and verb != "kill" and not away and _is_done(verb, was):
+            assert self.router.sent == 0, f"{verb} was sent though a look would have found it done"
+
+    def _ask(self, name: Name, fate: Fate, asking: Coroutine[Any, Any, Answer]) -> None:
+        """At most one request sets out, and none where the answer is known already."""
+        self.router.fate, self.router.asker = fate, name[2]
+        was_answered = self.answered.get(name)
+        answer = self._run(asking)
+        assert self.router.sent <= (was_answered is None), f"{name} was sent {self.router.sent} times"
+        if name[1] is not None:
+            self._note(name, answer, was_answered)
 
     def a_held_answer(self, comes: bool) -> None:
         """Comes after all, or is lost."""
@@ -228,7 +246,7 @@ class UnderFire(RuleBasedStateMachine):
     async def _check(self) -> None:
         after = self.told.log[-1].id if self.told.log else 0
         new = await self.gateway.memory.history.events(None, after=after, limit=10_000, late_too=True)
-        self.told.hear(new, lied_about=self.router.lied_about)
+        self.told.hear(new, lied_about=self.router.lied_about, brought=self.router.brought)
         for job_id in {event.job_id for event in new}:
             job = await self.gateway.job(job_id)
             assert job is not None
@@ -248,27 +266,26 @@ class UnderFire(RuleBasedStateMachine):
         await self.gateway.held_answers_came()
         for job_id in list(router.forgotten):
             router.remember(job_id)
-        for key in _KEYS:
-            if any(reference_of(key) == ref for ref in router.made) or self.answered[key]:
-                self._note(key, await self.gateway.create(key, asks=key != "green"))
+        for route, key, user in sorted(self.tried, key=str):
+            if route == "create":
+                by, router.asker = replace(LOCAL, user=user), user
+                await self.gateway.create(key, by=by, asks=key != "green")
         while await self.gateway.hear_next_change():
             pass
+        await self.gateway.reconciler.compare()
         for job_id in router.jobs:
             while await self.gateway.hear_next_line(job_id):
                 pass
             await self.gateway.observer.stop_waiting(job_id)
-        await self.gateway.reconciler.compare()
 
     async def _compare(self) -> None:
         router = self.router
         lied_about = {str(job_id) for job_id in router.lied_about}
         assert [done for done, times in router.effects.items() if times > 1 and done[1] not in lied_about] == []
-        for key, job_ids in self.answered.items():
-            assert len(job_ids) <= 1, f"{key} made {job_ids}"
         for job in router.jobs.values():
             known = await self.gateway.job(job.id)
             assert known is not None
-            assert known.created_by == "local"
+            assert known.created_by == router.brought[job.id, "created"]
             if job.id in router.lied_about:
                 continue
             may_be_ahead = job.id in router.put_back_unseen and job.market_status == "queue"
@@ -285,9 +302,15 @@ class UnderFire(RuleBasedStateMachine):
             told = {json.loads(event.data)["phase"] for event in self.told.of(job.id) if event.kind is Kind.PHASE}
             assert listed <= told, f"the Router told {listed}, the history has {told}"
 
-    def _note(self, key: str | None, answer: UUID | GatewayError | None) -> None:
-        if key is not None and isinstance(answer, UUID):
-            self.answered[key].add(answer)
+    def _note(self, name: Name, answer: Answer, before: object) -> None:
+        """A definitive answer stays; whatever was not surely left undone has been tried."""
+        told = answer if isinstance(answer, UUID) else getattr(answer, "code", None)
+        if before is not None:
+            assert told == before, f"{name} was answered {before} and now {told}"
+        elif isinstance(answer, UUID) or (isinstance(answer, GatewayError) and _is_kept(answer)):
+            self.answered[name] = told
+        if answer is None or isinstance(answer, Unanswered):
+            self.tried.add(name)
 
     def _job(self, nth: int) -> UUID | None:
         known = list(self.router.streams)
@@ -297,10 +320,12 @@ class UnderFire(RuleBasedStateMachine):
         return self.loop.run_until_complete(asyncio.wait_for(doing, 30))
 
 
-def reference_of(key: str) -> str:
-    asked = asked_for(key, by=LOCAL, route="create", body=None)
-    assert asked is not None
-    return asked.client_ref
+def _is_kept(error: GatewayError) -> bool:
+    return is_definitive(error) and not isinstance(error, KeyInUse)
+
+
+def _is_done(verb: str, job: JobReport) -> bool:
+    return job.submitted is not None if verb == "submit" else job.market_status == "cancelled"
 
 
 def under_fire(folder: Path, *, steps: int) -> None:

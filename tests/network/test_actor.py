@@ -10,9 +10,9 @@ from tests.support.agreements import Agree, ledger_of
 from tests.support.network import INTERSECTION, WITHIN_S, RunningNetwork
 
 FINAL = {"complete", "error", "cancelled", "killed", "denied"}
-MEMBER = {"user": "member@globex", "team": "globex"}
-OWNER = {"user": "owner@globex", "team": "globex"}
-MERCY = {"user": "owner@mercy", "team": "mercy"}
+MEMBER = {"user": "member@globex", "team": "globex", "client_ref": None}
+OWNER = {"user": "owner@globex", "team": "globex", "client_ref": None}
+MERCY = {"user": "owner@mercy", "team": "mercy", "client_ref": None}
 
 
 def test_each_step_of_a_job_names_who_took_it_and_none_where_it_came_by_itself(running_network: RunningNetwork) -> None:
@@ -71,6 +71,29 @@ def test_who_ends_a_job_that_waits_is_named_and_nobody_has_to_answer(
         running_network.job(job["id"])["stop"],
         ended["sequence"],
     )
+
+
+def test_what_the_actor_called_it_is_told_to_their_team_alone(running_network: RunningNetwork) -> None:
+    """It is how a client knows its own deed again; others learn who, and not what it may hold."""
+    job = running_network.submit(INTERSECTION)
+    path = f"/v1/jobs/{job['id']}/kill"
+    running_network.client("globex").post(path, json={"client_ref": "the second try", "reason": "enough"})
+    running_network.client("globex").post(path, json={"client_ref": "the third try"})
+
+    own, others = (running_network.job(job["id"], team=team)["actor"] for team in ("globex", "mercy"))
+
+    assert (own, others) == (OWNER | {"client_ref": "the second try"}, OWNER)
+    assert _steps(running_network, job, until=FINAL)[-1]["actor"] == OWNER
+
+
+def test_an_owners_name_for_a_decision_is_not_told_to_the_jobs_team(running_network: RunningNetwork) -> None:
+    job = running_network.submit(INTERSECTION)
+    path = f"/v1/access-requests/{job['waiting_on'][0]['asset_id']}/{job['id']}/deny"
+
+    running_network.client("mercy").post(path, json={"client_ref": "ours"})
+
+    own, others = (running_network.job(job["id"], team=team)["actor"] for team in ("mercy", "globex"))
+    assert (own, others) == (MERCY | {"client_ref": "ours"}, MERCY)
 
 
 def test_the_requests_that_are_still_missing_change_no_actor(running_network: RunningNetwork) -> None:

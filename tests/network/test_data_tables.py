@@ -4,7 +4,10 @@ import json
 import subprocess
 import sys
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from sklearn.datasets import load_breast_cancer
 
 from network.data.pooled import pooled_fit
 from network.data.tables import DemoTable, tables_of
@@ -28,6 +31,17 @@ def test_every_row_is_in_one_table_and_has_an_id_of_its_own() -> None:
     ids = [name for alias in WITH_FEATURES for name in by_alias()[alias].table["patient_id"].to_pylist()]
 
     assert len(ids) == len(set(ids)) == 569
+
+
+def test_the_rows_are_those_of_the_data_set() -> None:
+    """As scikit-learn's own loader gives them, under its names."""
+    bunch = load_breast_cancer()
+    tables = [by_alias()[alias].table for alias in WITH_FEATURES]
+    rows = pa.concat_tables(tables).drop_columns("patient_id")
+
+    assert rows.column_names == [*bunch.feature_names, "target"]
+    there = np.column_stack([bunch.data, bunch.target])
+    assert sorted(map(tuple, there)) == sorted(zip(*rows.to_pydict().values(), strict=True))
 
 
 def test_a_fifth_is_held_out_and_the_rest_is_split_unevenly() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.network import INTERSECTION, LONG_REGRESSION, REGRESSION, TEAMS, RunningNetwork
 
-MEMBER = {"user": "member@globex", "team": "globex"}
-OWNER = {"user": "owner@globex", "team": "globex"}
+MEMBER = {"user": "member@globex", "team": "globex", "client_ref": None}
+OWNER = {"user": "owner@globex", "team": "globex", "client_ref": None}
 
 
 def test_each_answer_to_a_kill_is_a_change_and_the_last_comes_with_the_end(running_network: RunningNetwork) -> None:

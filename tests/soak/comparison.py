@@ -42,7 +42,9 @@ def compare(records: Sequence[JobRecord], begun: Sequence[Begun], watched: Seque
         _compared(
             "changes of market status at the Router", *_over(records, one_job.phases, lambda job: len(moves(job)))
         ),
-        _compared("who brought the job there", *_over(records, one_job.actors, lambda job: len(moves(job)))),
+        _compared(
+            "who brought the job there, when and why", *_over(records, one_job.origins, lambda job: len(moves(job)))
+        ),
         _compared("ends", *_over(records, one_job.ends, lambda _: 1)),
         _compared("jobs as they are shown", *_over(records, one_job.shown, lambda _: 1)),
         _compared(

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.soak.differences import Difference
 from tests.soak.records import JobRecord
-from tests.soak.router import Json
+from tests.soak.router import FINAL, Json
 
 # docs/architecture.md, "Phases": the Router's word, and what the Access Point's stream may tell before it.
 PHASES = {
@@ -68,14 +68,25 @@ def phases(job: JobRecord) -> Iterator[Difference]:
     yield from unequal("each phase follows the one before", previous, [None, *phases[:-1]], job)
 
 
-def actors(job: JobRecord) -> Iterator[Difference]:
-    """Who brought the job to a phase is who the Router says; what it does not say at all, another comparison finds."""
-    brought_by = {PHASES[document["market_status"]]: document["actor"] for document in moves(job)}
+def origins(job: JobRecord) -> Iterator[Difference]:
+    """Who brought the job to a phase, when and why, is what the Router says, and who of us the one who asked for it.
+
+    What the Router does not say at all, another comparison finds.
+    """
     for row in job.history:
-        if row["event"] == "phase" and row["source"] == "router" and row["data"]["phase"] in brought_by:
-            phase, previous = row["data"]["phase"], row["data"]["previous"]
-            if phase != previous:
-                yield from unequal(f"who brought it to {phase}", _actor(row["data"]), brought_by[phase], job)
+        told = row["data"]
+        if row["event"] != "phase" or row["source"] != "router" or told["phase"] == told["previous"]:
+            continue
+        there = [document for document in moves(job) if PHASES[document["market_status"]] == told["phase"]]
+        origins = [_origin(document, told) for document in there]
+        ours = {"actor": _actor(told), "when": _time(told["when"]), "reason": told["reason"]}
+        if there and ours not in origins:
+            what = f"who brought it to {told['phase']}, when and why"
+            yield Difference(what=what, ours=ours, theirs=origins, job_id=job.id)
+        if there and not any(_may_have_been(told, document, job) for document in there):
+            what = f"who of us brought it to {told['phase']}"
+            asked = [(action["user"], action["verb"], action["reason"]) for action in job.actions]
+            yield Difference(what=what, ours=told["actor"], theirs=asked, job_id=job.id)
 
 
 def ends(job: JobRecord) -> Iterator[Difference]:
@@ -172,10 +183,29 @@ def _of_stream(job: JobRecord) -> list[str]:
     return told
 
 
+def _origin(document: Json, told: Json) -> Json:
+    """What the Router has of a phase; a reason of its own is said where the Router gives none."""
+    when = document["finished"] if document["market_status"] in FINAL else document["changed"]
+    actor = document["actor"] and {name: document["actor"][name] for name in ("user", "team")}
+    return {"actor": actor, "when": _time(when), "reason": document["reason"] or told["reason"]}
+
+
 def _actor(told: Json) -> Json | None:
     """As the Router names them."""
     actor = told["actor"]
     return None if actor is None else {"user": actor["router_user"], "team": actor["team"]}
+
+
+def _may_have_been(told: Json, document: Json, job: JobRecord) -> bool:
+    """Whether the caller named is one who asked for it here, with that reason; and nobody, where nobody did."""
+    user: str | None = told["actor"] and told["actor"]["user"]
+    asked_here = document["actor"] is not None and document["actor"]["client_ref"] is not None
+    if document["market_status"] == "created":
+        return user == job.created_by
+    if user is None or not asked_here:
+        return user is None and not asked_here
+    said: str = document["reason"] or ""
+    return any(action["user"] == user and said.endswith(action["reason"] or "") for action in job.actions)
 
 
 def _stop_answers(answers: Iterable[Json]) -> list[Row]:

@@ -6,10 +6,9 @@ from datetime import datetime
 
 from tests.soak.asking import Answer, Asking, Json
 from tests.soak.jobs import Begun
-from tests.soak.router import Router
+from tests.soak.router import FINAL, Router
 from tests.soak.stage import ADMIN
 
-_FINAL = frozenset({"complete", "error", "cancelled", "killed", "denied"})
 _PAGE = 1000
 _JOBS = 200
 
@@ -54,7 +53,7 @@ async def all_jobs(asking: Asking) -> tuple[list[Json], bool]:
 async def is_settled(asking: Asking, count: int) -> bool:
     """Whether the gateway has heard of so many jobs, and that all of them are over."""
     jobs, stale = await all_jobs(asking)
-    return not stale and len(jobs) >= count and all(job["phase"] in _FINAL for job in jobs)
+    return not stale and len(jobs) >= count and all(job["phase"] in FINAL for job in jobs)
 
 
 async def last_told(asking: Asking) -> int:

@@ -18,6 +18,7 @@ _ID = "11111111-1111-4111-8111-111111111111"
 _WHEN = "2026-03-01T09:30:00.123456Z"
 _NOBODY: dict[str, Any] = {"user": None, "router_user": None, "team": None}
 _OWNER = {"user": "owner@globex", "team": "globex"}
+_OURS = {**_OWNER, "client_ref": "key-1"}
 _SHOWN = {"job_name": "soak 1", "error": "", "error_code": None, "owner": _OWNER, "labels": {}, "params": {}}
 _TIMES = dict.fromkeys(("created", "submitted", "started", "finished"), _WHEN)
 _MADE = {"asset_id": "22222222-2222-4222-8222-222222222222"}
@@ -27,6 +28,7 @@ Row = dict[str, Any]
 
 def _document(market_status: str, actor: Row | None = None) -> Row:
     whole = {"id": _ID, "market_status": market_status, "actor": actor, "stop": None, "result": _MADE}
+    whole |= {"changed": _WHEN, "reason": None}
     return {**whole, **_SHOWN, **_TIMES}
 
 
@@ -37,7 +39,7 @@ def _row(number: int, event: str, data: object, *, source: str = "access_point",
 def _phase(number: int, phase: str, previous: str | None, *, source: str = "router", late: bool = False) -> Row:
     asked = phase in ("created", "waiting_on_queue")
     actor = {"user": "sam", "router_user": "owner@globex", "team": "globex"} if asked else None
-    data = {"phase": phase, "previous": previous, "actor": actor}
+    data = {"phase": phase, "previous": previous, "actor": actor, "when": _WHEN, "reason": None}
     return _row(number, "phase", data, source=source, late=late)
 
 
@@ -52,8 +54,8 @@ def _record() -> JobRecord:
         created_by="sam",
         answers=(Answer(verb="create", said="201", content={}, tries=1),),
         documents=(
-            _document("created", _OWNER),
-            _document("queue", _OWNER),
+            _document("created", _OURS),
+            _document("queue", _OURS),
             _document("starting"),
             _document("running"),
             _document("complete"),
@@ -80,7 +82,9 @@ def _record() -> JobRecord:
         ),
         shown={**_SHOWN, **_TIMES, "created_by": "sam", "phase": "complete", "market_status": "complete"}
         | {"result": _MADE},
-        actions=(),
+        actions=tuple(
+            {"verb": verb, "user": "sam", "reason": None, "outcome": "done"} for verb in ("create", "submit")
+        ),
     )
 
 
@@ -137,6 +141,7 @@ def test_a_line_that_was_kept_wrongly_is_found(spoil: str) -> None:
 
 
 _MARKET = "changes of market status at the Router"
+_ORIGIN = "who brought the job there, when and why"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +152,10 @@ _MARKET = "changes of market status at the Router"
         pytest.param(lambda rows: rows.insert(6, _phase(6, "created", "in_progress")), _MARKET, id="back again"),
         pytest.param(lambda rows: rows[9]["data"].update(phase="error"), _MARKET, id="another end"),
         pytest.param(lambda rows: rows[9]["data"].update(previous="starting"), _MARKET, id="not after the one before"),
-        pytest.param(lambda rows: rows[1]["data"].update(actor=_NOBODY), "who brought the job there", id="by nobody"),
+        pytest.param(lambda rows: rows[1]["data"].update(actor=_NOBODY), _ORIGIN, id="by nobody"),
+        pytest.param(lambda rows: rows[1]["data"]["actor"].update(user="ann"), _ORIGIN, id="by another of us"),
+        pytest.param(lambda rows: rows[1]["data"]["actor"].update(user=None), _ORIGIN, id="by none of us"),
+        pytest.param(lambda rows: rows[1]["data"].update(when="2026-03-01T09:30:09Z"), _ORIGIN, id="at another time"),
         pytest.param(lambda rows: rows.pop(), "ends", id="no end"),
         pytest.param(lambda rows: rows.append(rows[-1]), "ends", id="two ends"),
         pytest.param(lambda rows: rows.append(_row(12, "upstream", {})), "ends", id="something after the end"),

@@ -26,7 +26,7 @@ from app.domain.jobs import Job, Mark, NewJob, Owner, StopAnswer
 from app.domain.keys import Key
 from app.domain.network import AccessRequest, Agreement, Asset, NewAgreement, Operation, Preflight, Uploaded, Usage
 from app.domain.ports import Content, JobFilter, Page, StatusPage, Wanted
-from app.domain.reports import Change, JobReport, Me, StreamAddress, StreamLine
+from app.domain.reports import Act, Change, JobReport, Me, StreamAddress, StreamLine
 from app.domain.statuses import JobStatus
 from tests.support.news import ADDRESS, ASSET, NOON, report
 
@@ -329,6 +329,7 @@ class FakeRouter:
         self.away = False
         self.loses_answers = False
         self.garbles_answers = False
+        self.jobs_can_be_read = True
         self.takes_nothing = False
         self.loses_requests = False
         self.leaves_with_the_answer = False
@@ -377,26 +378,27 @@ class FakeRouter:
         job_id = self.made.get(client_ref)
         return None if job_id is None else self.jobs[job_id]
 
-    async def submit(self, job_id: UUID) -> JobReport:
+    async def submit(self, job_id: UUID, *, client_ref: str) -> JobReport:
         """To the queue."""
         self._in_reach()
-        return self._answered(self._now("queue", job_id))
+        return self._answered(await self._by(client_ref, self._now("queue", job_id)))
 
-    async def cancel(self, job_id: UUID, *, reason: str | None) -> JobReport:
+    async def cancel(self, job_id: UUID, *, reason: str | None, client_ref: str) -> JobReport:
         """At once."""
         self._in_reach()
-        return self._answered(replace(self._now("cancelled", job_id), reason=reason))
+        return self._answered(await self._by(client_ref, replace(self._now("cancelled", job_id), reason=reason)))
 
-    async def kill(self, job_id: UUID, *, reason: str | None) -> JobReport:
+    async def kill(self, job_id: UUID, *, reason: str | None, client_ref: str) -> JobReport:
         """At once, or `stopping`."""
         self._in_reach()
         self.killed.append(job_id)
         word = "killed" if self.kills_at_once else "stopping"
-        return self._answered(replace(self._now(word, job_id), reason=reason))
+        return self._answered(await self._by(client_ref, replace(self._now(word, job_id), reason=reason)))
 
     async def job(self, job_id: UUID) -> JobReport:
         """As it is."""
         self._in_reach()
+        assert self.jobs_can_be_read, "somebody looked"
         if job_id not in self.jobs:
             raise JobNotKnown("No such job.")
         return self.jobs[job_id]
@@ -489,11 +491,11 @@ class FakeRouter:
         self.agreed[agreement_id] = replace(self.agreed[agreement_id], ended=NOON, ended_by=me.user, state="ended")
         return self.agreed[agreement_id]
 
-    async def accept(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest:
+    async def accept(self, asset_id: UUID, job_id: UUID, *, reason: str | None, client_ref: str) -> AccessRequest:
         """None."""
         raise NotImplementedError
 
-    async def deny(self, asset_id: UUID, job_id: UUID, *, reason: str | None) -> AccessRequest:
+    async def deny(self, asset_id: UUID, job_id: UUID, *, reason: str | None, client_ref: str) -> AccessRequest:
         """None."""
         raise NotImplementedError
 
@@ -506,6 +508,10 @@ class FakeRouter:
             submitted=after.submitted if market_status == "queue" else was.submitted,
             owner=was.owner,
         )
+
+    async def _by(self, client_ref: str, job: JobReport) -> JobReport:
+        me = await self.me()
+        return replace(job, actor=Act(user=me.user, team=me.team, client_ref=client_ref))
 
     def _answered(self, job: JobReport) -> JobReport:
         assert not self.takes_nothing, "something was sent again"

@@ -6,13 +6,13 @@ from uuid import uuid4
 
 import pytest
 
-from app.domain.actions import DONE, Action, NewAction, Verb, asked_by
-from app.domain.errors import JobFinished, Unanswered, Unreachable
-from app.domain.jobs import StopAnswer
-from app.domain.reports import Me, User
+from app.domain.actions import DONE, Action, NewAction, Verb, asked_by, has_stopped
+from app.domain.errors import Unanswered
+from app.domain.jobs import Stop, StopAnswer
+from app.domain.reports import Act
 from app.store.actions import SqlActions
 from app.store.engine import open_engine
-from tests.support.news import JOB, NOON, report
+from tests.support.news import JOB, NOON
 
 
 @pytest.fixture
@@ -70,65 +70,46 @@ async def test_what_the_access_points_answered_to_a_refused_cancel_is_kept(actio
 # Who brought a job where it is
 
 
-ME = Me(user="ann", team="globex", role="owner", epoch="router")
-ANN = User(user="ann", team="globex")
+def action(user: str, client_ref: str, *, outcome: str | None = DONE) -> Action:
+    return Action(
+        id=1,
+        when=NOON,
+        outcome=outcome,
+        verb=Verb.KILL,
+        user=user,
+        key_id=None,
+        router_user=None,
+        client_ref=client_ref,
+    )
 
 
-def action(verb: Verb, user: str = "sam", *, outcome: str | None = DONE, router_user: str | None = None) -> Action:
-    return Action(id=1, when=NOON, outcome=outcome, verb=verb, user=user, key_id=None, router_user=router_user)
-
-
-@pytest.mark.parametrize(
-    ("market_status", "verb"),
-    [
-        ("created", Verb.CREATE),
-        ("perm", Verb.SUBMIT),
-        ("queue", Verb.SUBMIT),
-        ("queue", Verb.ACCEPT),
-        ("stopping", Verb.KILL),
-        ("killed", Verb.KILL),
-        ("cancelled", Verb.CANCEL),
-        ("denied", Verb.DENY),
-    ],
-)
-def test_who_asked_for_it_here_is_found_by_what_leads_there(market_status: str, verb: Verb) -> None:
-    """The Router knows the gateway's own user alone."""
-    leads_there = {Verb.SUBMIT, Verb.ACCEPT} if market_status == "queue" else {verb}
-    others = [action(other, "tom") for other in Verb if other not in leads_there]
-
-    assert asked_by([*others, action(verb)], report(2, market_status, actor=ANN), ME) == "sam"
-    assert asked_by(others, report(2, market_status, actor=ANN), ME) is None
+def act(client_ref: str | None) -> Act:
+    return Act(user="ann", team="globex", client_ref=client_ref)
 
 
 @pytest.mark.parametrize("outcome", [None, DONE, Unanswered.code])
-def test_what_may_have_been_done_counts(outcome: str | None) -> None:
-    """The answer was lost, and the news says that it was done."""
-    assert asked_by([action(Verb.KILL, outcome=outcome)], report(2, "killed", actor=ANN), ME) == "sam"
+def test_who_did_it_is_known_by_the_name_that_the_router_was_given(outcome: str | None) -> None:
+    """Whatever became of the answer."""
+    assert asked_by([action("sam", "1"), action("tom", "2", outcome=outcome)], act("2")) == "tom"
 
 
-@pytest.mark.parametrize("outcome", [Unreachable.code, JobFinished.code])
-def test_what_was_surely_not_done_does_not_count(outcome: str) -> None:
-    """Somebody tried and somebody else did it."""
-    assert asked_by([action(Verb.KILL, outcome=outcome)], report(2, "killed", actor=ANN), ME) is None
+def test_who_tried_in_vain_is_not_taken_for_who_did_it() -> None:
+    """Sam's kill was lost on its way and Tom's was done; both asked as the same user of the Router."""
+    kills = [action("sam", "1", outcome=Unanswered.code), action("tom", "2")]
+
+    assert asked_by(kills, act("2")) == "tom"
 
 
-@pytest.mark.parametrize("actor", [User(user="bob", team="globex"), User(user="ann", team="mercy")])
-def test_what_another_user_did_at_the_router_is_nobodys_here(actor: User) -> None:
-    """Though somebody here tried the same."""
-    assert asked_by([action(Verb.KILL)], report(2, "killed", actor=actor), ME) is None
+@pytest.mark.parametrize("done", [None, act(None), act("3")], ids=["by itself", "unnamed", "another's"])
+def test_what_was_not_done_from_here_is_nobodys(done: Act | None) -> None:
+    """Though somebody here asked for the same."""
+    assert asked_by([action("sam", "1"), action("tom", "2", outcome=None)], done) is None
 
 
-def test_a_caller_with_a_token_of_their_own_is_known_by_it() -> None:
-    """The Router names them, and so do we."""
-    kills = [action(Verb.KILL, "tom"), action(Verb.KILL, "sam", router_user="bob")]
+def test_answers_to_a_kill_are_not_shown_with_one_of_which_nothing_is_known() -> None:
+    """They may be answers to somebody else's."""
+    stop = Stop(wanted="kill", since=NOON, answers=())
 
-    assert asked_by(kills, report(2, "killed", actor=User(user="bob", team="globex")), ME) == "sam"
+    shown = [has_stopped(action("sam", "1", outcome=outcome), stop) for outcome in (DONE, None, Unanswered.code)]
 
-
-def test_of_two_who_killed_it_is_the_first_and_of_permissions_the_last() -> None:
-    """A second kill has no effect; a job waits for all of its permissions."""
-    kills = [action(Verb.KILL, "sam"), action(Verb.KILL, "tom")]
-    accepts = [action(Verb.ACCEPT, "sam"), action(Verb.ACCEPT, "tom")]
-
-    assert asked_by(kills, report(2, "killed", actor=ANN), ME) == "sam"
-    assert asked_by(accepts, report(2, "queue", actor=ANN), ME) == "tom"
+    assert shown == [True, True, False]

@@ -199,7 +199,7 @@ async def test_a_write_that_is_never_answered_is_unknown_and_sent_once() -> None
     """Also when nobody says anything at all."""
     async with speaking_to(hangs, patience_s=SHORT_S) as (router, _, server):
         with pytest.raises(Unanswered):
-            await router.submit(JOB)
+            await router.submit(JOB, client_ref="a deed")
 
     assert [seen.target for seen in server.seen] == [f"/v1/jobs/{JOB}/submit"]
 
@@ -292,7 +292,7 @@ async def test_a_write_that_found_no_connection_in_time_was_surely_not_received(
             await arrived.acquire()
         try:
             with pytest.raises(Unreachable):
-                await HttpRouter.of(calls=clients.calls, streams=clients.changes).submit(JOB)
+                await HttpRouter.of(calls=clients.calls, streams=clients.changes).submit(JOB, client_ref="a deed")
         finally:
             for one in held:
                 one.cancel()
@@ -462,7 +462,7 @@ async def given_up() -> AsyncIterator[tuple[HttpRouter, Misbehaving, list[float]
         server.faults = {SUBMIT_AT: misbehaving_breaks_off}
         for one in (router, router.acting_as(CALLERS)):
             with pytest.raises(Unanswered):
-                await one.submit(JOB)
+                await one.submit(JOB, client_ref="a deed")
         server.faults = {}
         server.seen.clear()
         yield router, server, now_s
@@ -485,7 +485,7 @@ async def test_after_a_pause_a_ping_goes_ahead_of_the_call() -> None:
     async with given_up() as (router, server, now_s):
         now_s[0] += 1
         with pytest.raises(JobNotKnown):
-            await router.submit(JOB)
+            await router.submit(JOB, client_ref="a deed")
 
     assert [seen.target for seen in server.seen] == ["/ping", f"/v1/jobs/{JOB}/submit"]
 
@@ -497,7 +497,7 @@ async def test_a_ping_that_fails_keeps_the_call_back(fault: Fault) -> None:
         server.faults = {("GET", "/ping"): fault}
         now_s[0] += 1
         with pytest.raises(Unreachable) as refused:
-            await router.submit(JOB)
+            await router.submit(JOB, client_ref="a deed")
 
     assert [seen.target for seen in server.seen] == ["/ping"]
     assert refused.value.facts == {"retry_after_s": 2}
@@ -529,7 +529,7 @@ async def test_refusals_and_nonsense_are_answers() -> None:
     async with speaking_to(answers(500, b"{}")) as (router, _, server):
         for _ in range(10):
             with pytest.raises(Unanswered):
-                await router.submit(JOB)
+                await router.submit(JOB, client_ref="a deed")
 
     assert len(server.seen) == 10
 
@@ -620,7 +620,7 @@ async def test_a_packed_refusal_is_one_without_its_reason() -> None:
     """Its status says enough, above all of a write that has failed in the middle."""
     async with speaking_to(answers(500, PACKED, Content_Encoding="gzip")) as (router, _, _server):
         with pytest.raises(Unanswered) as failed:
-            await router.submit(JOB)
+            await router.submit(JOB, client_ref="a deed")
 
     assert failed.value.facts == {"upstream_status": 500}
 
@@ -660,7 +660,7 @@ async def test_a_head_without_end_is_not_read_to_its_end() -> None:
         with pytest.raises(Unreachable):
             await router.me()
         with pytest.raises(Unanswered):
-            await router.submit(JOB)
+            await router.submit(JOB, client_ref="a deed")
 
     assert max(taken) < MAX_ANSWER_BYTES
 
@@ -673,7 +673,7 @@ async def test_a_redirect_is_garbled_and_not_followed(status: int) -> None:
             with pytest.raises(Garbled, match="GATEWAY_ROUTER_URL") as read:
                 await router.me()
             with pytest.raises(Garbled, match="GATEWAY_ROUTER_URL") as written:
-                await router.submit(JOB)
+                await router.submit(JOB, client_ref="a deed")
             with pytest.raises(Garbled, match="not followed"):
                 await lines_heard(access_points, server.url)
 
@@ -733,15 +733,15 @@ CALLS: dict[str, Callable[[HttpRouter], Awaitable[object]]] = {
     "job": lambda router: router.job(JOB),
     "create": lambda router: router.create(NEW_JOB, client_ref="ref"),
     "made with": lambda router: router.made_with("ref"),
-    "submit": lambda router: router.submit(JOB),
-    "cancel": lambda router: router.cancel(JOB, reason=None),
-    "kill": lambda router: router.kill(JOB, reason="why"),
+    "submit": lambda router: router.submit(JOB, client_ref="a deed"),
+    "cancel": lambda router: router.cancel(JOB, reason=None, client_ref="a deed"),
+    "kill": lambda router: router.kill(JOB, reason="why", client_ref="a deed"),
     "register": lambda router: router.register_table("t", temporary=False),
     "preflight": lambda router: router.preflight(NEW_JOB),
     "agree": lambda router: router.agree(AGREEMENT),
     "end an agreement": lambda router: router.end_agreement(JOB),
-    "accept": lambda router: router.accept(JOB, JOB, reason=None),
-    "deny": lambda router: router.deny(JOB, JOB, reason=None),
+    "accept": lambda router: router.accept(JOB, JOB, reason=None, client_ref="a deed"),
+    "deny": lambda router: router.deny(JOB, JOB, reason=None, client_ref="a deed"),
 }
 
 
@@ -796,7 +796,7 @@ async def test_what_a_user_may_not_do_is_no_matter_of_the_token() -> None:
 
     async with speaking_to(answers(403, body)) as (router, _, _server):
         with pytest.raises(NotYours, match="An owner decides") as refused:
-            await router.acting_as(CALLERS).accept(JOB, JOB, reason=None)
+            await router.acting_as(CALLERS).accept(JOB, JOB, reason=None, client_ref="a deed")
 
     assert not isinstance(refused.value, RouterTokenRefused)
     assert refused.value.facts == {"team": "mercy"}

@@ -16,7 +16,7 @@ from app.domain.course import first_heard, forgotten, hear_router, stop_waiting,
 from app.domain.events import Kind, NewEvent, Told
 from app.domain.jobs import Job, Result
 from app.domain.phases import OF_MARKET_STATUS, WITHOUT_CODE, Phase, is_requeued, may_move
-from app.domain.reports import EndLine, JobReport, Made, MessageLine, StatusLine, User
+from app.domain.reports import Act, EndLine, JobReport, Made, MessageLine, StatusLine
 from app.domain.stream import hear_line
 from tests.support.news import (
     ASSET,
@@ -82,7 +82,7 @@ class Course:
 
 def hear(job: Job, one: News) -> Told | None:
     if isinstance(one, JobReport):
-        return hear_router(job, one)
+        return hear_router(job, one, now=NOON)
     if isinstance(one, StatusLine | MessageLine | EndLine):
         return hear_line(job, one)
     if one == "stop waiting":
@@ -228,7 +228,7 @@ def test_a_report_that_is_not_newer_is_nothing_new(sequence: int) -> None:
     """The answer to a call and the change feed bring the same document in any order."""
     course = run(report(2, "queue"))
 
-    told = hear_router(course.job, report(sequence, "running"))
+    told = hear_router(course.job, report(sequence, "running"), now=NOON)
 
     assert told is None
 
@@ -313,7 +313,7 @@ def test_a_lost_job_is_found_again_in_any_phase(phase: Phase) -> None:
     """`lost` is left wherever the job is seen again."""
     market_status = next((word for word, meant in OF_MARKET_STATUS.items() if meant is phase), "running")
 
-    told = hear_router(job_in(Phase.LOST), report(2, market_status))
+    told = hear_router(job_in(Phase.LOST), report(2, market_status), now=NOON)
 
     assert told is not None
     assert told.job.phase is OF_MARKET_STATUS[market_status]
@@ -554,12 +554,12 @@ def phase_events(course: Course) -> list[dict[str, Any]]:
 
 def test_every_phase_says_who_brought_the_job_there_and_why() -> None:
     """Half a year later somebody asks who stopped it."""
-    ann, owner = User(user="ann", team="globex"), User(user="owner@mercy", team="mercy")
+    ann, owner = Act(user="ann", team="globex"), Act(user="owner@mercy", team="mercy")
     course = begun(report())
     course.take(report(2, "perm", actor=ann))
     course.take(report(3, "queue", actor=owner))
     course.take(report(4, "starting"))
-    told = hear_router(course.job, report(5, "stopping", actor=ann, reason="ann: too slow"), by="ada")
+    told = hear_router(course.job, report(5, "stopping", actor=ann, reason="ann: too slow"), by="ada", now=NOON)
     assert told is not None
     course.job, course.events = told.job, [*course.events, *told.events]
     course.take(end_line(1))
@@ -602,7 +602,7 @@ def test_what_the_access_point_says_of_the_run_before_does_not_start_a_job_that_
 def listed(course: Course, *reports: JobReport) -> None:
     """The Router's changes tell these."""
     for one in reports:
-        told = hear_router(course.job, one, listed=True)
+        told = hear_router(course.job, one, listed=True, now=NOON)
         if told is not None:
             course.job, course.events = told.job, [*course.events, *told.events]
 
@@ -637,7 +637,7 @@ def test_a_storage_that_the_router_left_behind_says_nothing_any_more() -> None:
     """An answer of before the replacement may still be on its way."""
     course = run(report(5, "running"), report(1, "running", epoch="replaced"))
 
-    assert hear_router(course.job, report(9, "stopping")) is None
+    assert hear_router(course.job, report(9, "stopping"), now=NOON) is None
 
 
 # What the Router has forgotten
@@ -697,6 +697,43 @@ def test_what_the_stream_has_told_meanwhile_is_kept_when_a_job_is_missed_for_a_m
     assert (course.job.phase, course.job.forgotten_since) == (Phase.IN_PROGRESS, None)
     assert told is not None
     assert told.events == ()
+
+
+def test_nobody_is_named_for_a_job_that_is_found_where_it_was() -> None:
+    """Who submitted it an hour ago did nothing now, and it comes back after it was lost, not before."""
+    ann = Act(user="ann", team="globex", client_ref="a deed")
+    course = begun(report())
+    course.take(report(2, "perm", actor=ann))
+    forget(course, NOON, NOON + MINUTE)
+    told = hear_router(course.job, report(3, "perm", actor=ann), now=NOON + 2 * MINUTE, by="ada")
+
+    assert told is not None
+    back = data_of(told.events[0])
+    assert (back["actor"], back["reason"]) == (None, "The job was seen again.")
+    assert told.events[0].when == NOON + 2 * MINUTE
+
+
+def test_a_lost_job_that_has_gone_on_meanwhile_says_that_it_was_seen_again() -> None:
+    """Where the Router gives no reason of its own."""
+    course = run(report(2, "queue"))
+    forget(course, NOON, NOON + MINUTE)
+    course.take(report(3, "starting"))
+
+    assert [(one["phase"], one["reason"]) for one in phase_events(course)[-1:]] == [
+        ("starting", "The job was seen again.")
+    ]
+
+
+def test_who_stops_a_job_that_is_lost_is_named() -> None:
+    """It is back because of them."""
+    ann = Act(user="ann", team="globex", client_ref="a deed")
+    course = run(report(2, "running"))
+    forget(course, NOON, NOON + MINUTE)
+    told = hear_router(course.job, report(3, "stopping", actor=ann, reason="ann: enough"), now=NOON, by="ada")
+
+    assert told is not None
+    stopping = data_of(told.events[0])
+    assert (stopping["actor"]["user"], stopping["reason"]) == ("ada", "ann: enough")
 
 
 def test_a_job_that_was_missed_for_a_moment_is_not_lost_at_the_next() -> None:

@@ -57,7 +57,7 @@ async def keep_course(history: SqlHistory) -> Job:
         lambda job: hear_line(job, status_line(1, 3)),
         lambda job: hear_line(job, message_line(2)),
         lambda job: hear_line(job, status_line(3, 4, communications=9)),
-        lambda job: hear_router(job, report(3, "complete")),
+        lambda job: hear_router(job, report(3, "complete"), now=NOON),
         lambda job: hear_line(job, end_line(4)),
         lambda job: hear_line(job, message_line(5, '"too late"')),
     ]

@@ -15,7 +15,7 @@ from app.domain.phases import Phase
 from app.domain.stream import hear_line
 from app.services.hub import Bell, Hub, Streams, Visit
 from tests.support.fakes import FakeHistory
-from tests.support.news import JOB, OTHER_JOB, end_line, job_in, report, told_messages
+from tests.support.news import JOB, NOON, OTHER_JOB, end_line, job_in, report, told_messages
 
 RUNNING = job_in(Phase.IN_PROGRESS)
 OTHER = replace(RUNNING, id=OTHER_JOB)
@@ -29,7 +29,7 @@ async def keep_an_ended_job(history: FakeHistory, *, messages: int) -> None:
     await history.keep(told)
     for n in range(1, messages + 1):
         await history.keep(told_messages(told.job, n))
-    held = hear_router(told.job, report(3, "complete"))
+    held = hear_router(told.job, report(3, "complete"), now=NOON)
     assert held is not None
     ended = hear_line(held.job, end_line(messages + 1))
     assert ended is not None
@@ -144,7 +144,7 @@ async def test_replay_and_live_have_no_gap_and_no_repeat(
             for _ in range(next(turns, 0)):
                 await asyncio.sleep(0)
             await history.keep(told_messages(told.job if n % 3 else OTHER, n))
-        held = hear_router(told.job, report(3, "complete"))
+        held = hear_router(told.job, report(3, "complete"), now=NOON)
         ended = hear_line(held.job, end_line(99)) if held else None
         assert ended is not None
         await history.keep(ended)
@@ -230,7 +230,7 @@ async def test_late_news_is_not_streamed() -> None:
     await keep_an_ended_job(history, messages=1)
     told = hear_line(history.jobs[JOB], end_line(50))
     assert told is not None
-    late = hear_router(told.job, report(9, "error"))
+    late = hear_router(told.job, report(9, "error"), now=NOON)
     assert late is not None
     await history.keep(late)
 

@@ -164,7 +164,7 @@ async def test_a_create_in_doubt_is_not_sent_while_nobody_can_look(office: Offic
     assert len(office.router.jobs) == 1
 
 
-@pytest.mark.parametrize("verb", ["submit", "cancel", "kill"])
+@pytest.mark.parametrize("verb", ["submit", "cancel"])
 async def test_what_is_in_doubt_and_done_is_not_asked_for_again(office: Office, verb: str) -> None:
     """The Router would refuse a second submit, and the caller be told that somebody else had done it."""
     job = await created(office)
@@ -176,14 +176,41 @@ async def test_what_is_in_doubt_and_done_is_not_asked_for_again(office: Office, 
     assert again.id == job.id
 
 
-@pytest.mark.parametrize("verb", ["submit", "cancel", "kill"])
+@pytest.mark.parametrize("verb", ["submit", "cancel"])
 async def test_what_is_in_doubt_and_not_done_is_asked_for(office: Office, verb: str) -> None:
     """The first try never came through."""
     job = await created(office)
 
     done = await ask(office, verb, job.id, in_doubt())
 
-    assert done.phase is {"submit": Phase.WAITING_ON_QUEUE, "cancel": Phase.CANCELLED, "kill": Phase.KILLED}[verb]
+    assert done.phase is {"submit": Phase.WAITING_ON_QUEUE, "cancel": Phase.CANCELLED}[verb]
+
+
+async def test_a_kill_is_passed_on_each_time_without_a_look_before(office: Office) -> None:
+    """A second one changes nothing at the Router, and a look that fails would keep it from going through."""
+    job = await created(office)
+    office.router.jobs_can_be_read = False
+
+    for _ in range(2):
+        await office.jobs.kill(job.id, by=LOCAL, reason=None)
+
+    assert office.router.killed == [job.id, job.id]
+
+
+async def test_a_kill_that_lost_the_race_is_on_record_with_what_was_answered() -> None:
+    """Who looks back sees what the caller saw."""
+    office = opened(confirm_within_s=LONG_S)
+    office.router.kills_at_once = False
+    job = await office.jobs.submit((await created(office)).id, by=LOCAL, attempt=Attempt.without_key())
+    killing = asyncio.create_task(office.jobs.kill(job.id, by=LOCAL, reason=None))
+    await until(lambda: office.history.jobs[job.id].phase is Phase.STOPPING)
+
+    await office.observer.hear_router(report(50, "complete", id=job.id))
+    await office.observer.hear_line(job.id, end_line(1))
+    with pytest.raises(JobFinished):
+        await killing
+
+    assert [action.outcome for action in office.actions.kept.values()][-1] == "job-finished"
 
 
 async def test_of_a_create_and_submit_the_half_that_is_done_is_not_done_again(office: Office) -> None:
@@ -199,8 +226,7 @@ async def test_of_a_create_and_submit_the_half_that_is_done_is_not_done_again(of
 async def ask(office: Office, verb: str, job_id: UUID, attempt: Attempt) -> Job:
     if verb == "submit":
         return await office.jobs.submit(job_id, by=LOCAL, attempt=attempt)
-    stop = office.jobs.cancel if verb == "cancel" else office.jobs.kill
-    return await stop(job_id, by=LOCAL, reason=None, attempt=attempt)
+    return await office.jobs.cancel(job_id, by=LOCAL, reason=None, attempt=attempt)
 
 
 # Cancel and kill
@@ -224,7 +250,7 @@ async def test_a_kill_is_confirmed_by_the_end_of_the_stream() -> None:
     office = opened(confirm_within_s=LONG_S)
     job = await office.jobs.submit((await created(office)).id, by=LOCAL, attempt=Attempt.without_key())
 
-    killing = asyncio.create_task(office.jobs.kill(job.id, by=LOCAL, attempt=Attempt.without_key(), reason=None))
+    killing = asyncio.create_task(office.jobs.kill(job.id, by=LOCAL, reason=None))
     await until(lambda: office.history.jobs[job.id].held is not None)
     await office.observer.hear_line(job.id, end_line(1))
 
@@ -237,7 +263,7 @@ async def test_a_kill_that_is_not_confirmed_in_time_answers_as_things_stand() ->
     office.router.kills_at_once = False
     job = await office.jobs.submit((await created(office)).id, by=LOCAL, attempt=Attempt.without_key())
 
-    answered = await office.jobs.kill(job.id, by=LOCAL, attempt=Attempt.without_key(), reason=None)
+    answered = await office.jobs.kill(job.id, by=LOCAL, reason=None)
 
     assert answered.phase is Phase.STOPPING
     assert office.hub._bells == {}
@@ -250,7 +276,7 @@ async def test_a_kill_that_comes_too_late_says_how_the_job_ended() -> None:
     job = await office.jobs.submit((await created(office)).id, by=LOCAL, attempt=Attempt.without_key())
     await office.observer.hear_line(job.id, end_line(1))
 
-    killing = asyncio.create_task(office.jobs.kill(job.id, by=LOCAL, attempt=Attempt.without_key(), reason=None))
+    killing = asyncio.create_task(office.jobs.kill(job.id, by=LOCAL, reason=None))
     await until(lambda: office.history.jobs[job.id].phase is Phase.STOPPING)
     await office.observer.hear_router(report(50, "complete", id=job.id))
 
@@ -264,7 +290,7 @@ async def test_a_kill_is_passed_on_when_the_history_cannot_be_written() -> None:
     job = await office.jobs.submit((await created(office)).id, by=LOCAL, attempt=Attempt.without_key())
     office.history.away = True
 
-    answered = await office.jobs.kill(job.id, by=LOCAL, attempt=Attempt.without_key(), reason="it must stop")
+    answered = await office.jobs.kill(job.id, by=LOCAL, reason="it must stop")
 
     assert office.router.killed == [job.id]
     assert (answered.id, answered.phase, answered.reason) == (job.id, Phase.KILLED, "it must stop")

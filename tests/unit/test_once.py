@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from app.domain.access import LOCAL
+from app.domain.access import LOCAL, Caller
 from app.domain.attempts import Asked, asked_for
 from app.domain.errors import (
     Garbled,
@@ -121,16 +121,18 @@ async def test_a_key_counts_for_one_caller_and_one_route(other: Asked) -> None:
     assert not (await once.do(other, deed)).replayed
 
 
-def test_the_reference_of_a_create_is_the_same_for_a_key_and_its_caller_alone() -> None:
-    """The Router knows a create again by it, and all callers may share one token there."""
-    refs = {
-        asked.client_ref
-        for asked in (ASKED, asked_for("a-key", by=ADA, route="create", body=None))
-        if asked is not None
-    }
+def test_the_reference_of_a_create_is_the_same_for_its_key_body_and_caller_alone() -> None:
+    """The Router knows a create again by it, all callers may share one token there, and our own record may be gone."""
 
-    assert len(refs) == 2
-    assert asked_for("a-key", by=LOCAL, route="create", body=None).client_ref in refs  # type: ignore[union-attr]  # it has a key
+    def reference(*, by: Caller = LOCAL, key: str = "a-key", body: object = None) -> str:
+        asked = asked_for(key, by=by, route="create", body=body)
+        assert asked is not None
+        return asked.client_ref
+
+    others = {reference(by=ADA), reference(by=replace(LOCAL, router_user="ann")), reference(key="b"), reference(body=1)}
+
+    assert reference() == reference()
+    assert len({reference(), *others}) == 5
 
 
 async def test_while_the_first_is_under_way_the_second_is_sent_away() -> None:

@@ -28,7 +28,7 @@ def record(actions: FakeActions) -> Record:
 
 async def test_an_action_is_kept_before_it_is_done_and_its_outcome_after(record: Record, actions: FakeActions) -> None:
     """Whenever the gateway dies, what it may have done is on record."""
-    async with record.of(Verb.CANCEL, SAM, job_id=JOB, reason="no need"):
+    async with record.of(Verb.CANCEL, SAM, job_id=JOB, reason="no need") as entry:
         before = actions.kept[1]
 
     assert before == Action(
@@ -39,6 +39,7 @@ async def test_an_action_is_kept_before_it_is_done_and_its_outcome_after(record:
         key_id="0a1b",
         router_user="member@globex",
         job_id=JOB,
+        client_ref=entry.client_ref,
         reason="no need",
         outcome=None,
     )

@@ -43,11 +43,11 @@ class StopAnswer(_Exact):
 
 
 class Actor(_Exact):
-    """Who brought a job there: `user` asked this gateway, `router_user` of `team` the Router; null where not known."""
+    """Who brought a job there: `user` asked this gateway (null: nobody here), `router_user` of `team` the Router."""
 
     user: str | None
-    router_user: str | None
-    team: str | None
+    router_user: str
+    team: str
 
 
 class Why(_Exact):

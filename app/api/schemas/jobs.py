@@ -195,8 +195,10 @@ def job_refreshed(refreshed: Refreshed, contact: Contact) -> JobSeen:
     return _seen(refreshed.job, observed_at=observed_at, stale=looked is None, changed=changed)
 
 
-def _seen(job: Job, **fresh: object) -> JobSeen:
-    return JobSeen.model_validate({**_job_fields(job), "queue": plain(job.queue), **fresh})
+def _seen(job: Job, *, stale: bool, **fresh: object) -> JobSeen:
+    # Of a job that the Router has not known of late, what is shown may be over.
+    stale = stale or (job.forgotten_since is not None and not job.is_over)
+    return JobSeen.model_validate({**_job_fields(job), "queue": plain(job.queue), "stale": stale, **fresh})
 
 
 def _as_kept(operation: str) -> str:
