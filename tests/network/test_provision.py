@@ -93,7 +93,7 @@ def test_an_option_that_cannot_be_followed_is_refused_before_anything_is_made(
 
 def test_a_token_file_that_cannot_be_put_in_its_place_stops_the_start(tmp_path: Path) -> None:
     """Whoever waits for the file should not find a network that runs without it."""
-    path = tmp_path / ("x" * 250)
+    path = tmp_path / ("x" * 255)
 
     ended = _started(tmp_path, "--token-file", f"globex={path}")
 
