@@ -1,6 +1,7 @@
 """Messages as text: a `text` event in place of each, under the same id, in either form of both streams."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -66,7 +67,7 @@ async def test_what_the_network_says_reads_as_text(caller: Caller, finished: Fin
     assert {lines[0] for lines in said.values()} <= {"Waiting on permission", "Starting at the Access Points"}
     assert said["regression"][-1].startswith("Regression, iteration ")
     assert said["intersection"][-1].startswith("Private set intersection: hash table size ")
-    assert " results: 0." in said["inference"][-1] or " results: 1" in said["inference"][-1]
+    assert re.search(r" results: \d", said["inference"][-1])
 
 
 @pytest.mark.parametrize("form", FORMS)
