@@ -77,7 +77,8 @@ def origins(job: JobRecord) -> Iterator[Difference]:
         told = row["data"]
         if row["event"] != "phase" or row["source"] != "router" or told["phase"] == told["previous"]:
             continue
-        there = [document for document in moves(job) if PHASES[document["market_status"]] == told["phase"]]
+        # A gateway that was down may have heard of a phase by any document that said it.
+        there = [document for document in job.documents if PHASES[document["market_status"]] == told["phase"]]
         origins = [_origin(document, told) for document in there]
         ours = {"actor": _actor(told), "when": _time(told["when"]), "reason": told["reason"]}
         if there and ours not in origins:
@@ -185,7 +186,8 @@ def _of_stream(job: JobRecord) -> list[str]:
 
 def _origin(document: Json, told: Json) -> Json:
     """What the Router has of a phase; a reason of its own is said where the Router gives none."""
-    when = document["finished"] if document["market_status"] in FINAL else document["changed"]
+    dated = {"created": "created"} | dict.fromkeys(FINAL, "finished")
+    when = document[dated.get(document["market_status"], "changed")]
     actor = document["actor"] and {name: document["actor"][name] for name in ("user", "team")}
     return {"actor": actor, "when": _time(when), "reason": document["reason"] or told["reason"]}
 
