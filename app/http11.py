@@ -1,6 +1,8 @@
 """HTTP/1.1 towards clients."""
 
 import re
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -8,6 +10,13 @@ _OFFER = re.compile(rb"\r\nupgrade:[ \t]*h2c[ \t]*(?=\r\n)", re.IGNORECASE)
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _REQUEST = re.compile(rb"[A-Z]{1,20}( [^\r\n]*|$)")
 _LONGEST_HEAD = 64 * 1024
+
+
+class Wire(NamedTuple):
+    """A connection as the server has it: its own `send`, which waits for nothing but room, and the way to break it off."""
+
+    send: Callable[[Any], Coroutine[Any, Any, None]]
+    cut: Callable[[], None]
 
 
 class Http11(HttpToolsProtocol):
@@ -18,6 +27,13 @@ class Http11(HttpToolsProtocol):
     """
 
     _head = b""
+
+    def on_headers_complete(self) -> None:
+        """The application is called at the next turn; streams find their connection in its scope."""
+        super().on_headers_complete()
+        if self.cycle is not None:
+            scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]  # ASGI's, with a word of ours
+            scope["wire"] = Wire(send=self.cycle.send, cut=self.transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client. A head is passed on once it is whole, in however many pieces it came."""

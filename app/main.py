@@ -25,7 +25,7 @@ from app.services.contact import Contact
 from app.services.follow import Follower
 from app.services.followers import open_followers
 from app.services.gatekeeper import Gatekeeper
-from app.services.hub import Hub, Streams
+from app.services.hub import Hub
 from app.services.jobs import Jobs
 from app.services.observe import Observer
 from app.services.once import Once
@@ -34,6 +34,7 @@ from app.services.reconcile import Reconciler
 from app.services.record import Record
 from app.services.refresh import Refresher
 from app.services.results import Results
+from app.services.streams import Streams
 from app.settings import Settings
 from app.store.memory import open_memory
 from app.upstream.access_points import HttpAccessPoints
@@ -154,6 +155,10 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
         if settings.auth == "key":
             await gatekeeper.warn_if_locked()
         open_.push_async_callback(_ended, asyncio.create_task(gatekeeper.watch(), name="keys"))
+        streams = Streams(history, newest=await history.head(), ping_s=settings.ping_s, stall_s=settings.stall_s)
+        hub.also_tell(streams.notice)
+        hub.also_close(streams.close)
+        open_.push_async_callback(_ended, asyncio.create_task(streams.ping(), name="pings"))
         open_.callback(hub.close)
         job_service = Jobs(
             router,
@@ -172,12 +177,11 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
             permissions=Permissions(router, record=record),
             agreements=Agreements(router, record=record),
             assets=Assets(router, access_points=access_points, record=record),
-            streams=Streams(history, hub),
+            streams=streams,
             history=history,
             actions=memory.actions,
             gatekeeper=gatekeeper,
             contact=contact,
-            ping_s=settings.ping_s,
             upload_limit=settings.upload_limit,
         )
 

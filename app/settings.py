@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     redial_first_s: float = Field(0.5, gt=0, description="Pause before the first of them")
     redial_factor: float = Field(2.0, ge=1, description="How much longer each pause is than the one before")
     ping_s: float = Field(15.0, gt=0, description="Silence on a stream after which a ping is sent")
+    stall_s: float = Field(30.0, gt=0, description="Seconds for which a viewer may take nothing before it is cut off")
     body_limit: int = Field(1024 * 1024, gt=0, description="Largest JSON body, in bytes")
     upload_limit: int = Field(256 * 1024 * 1024, gt=0, description="Largest asset, in bytes")
     _token: SecretStr = PrivateAttr(SecretStr(""))

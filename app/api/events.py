@@ -1,33 +1,28 @@
 """Streams: one job's, and the feed over all."""
 
-import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from sse_starlette import EventSourceResponse
 
 from app.api.accepting import preferred
 from app.api.access import CallerDep
-from app.api.frames import Frames, NdjsonFrames, SseFrames, of_all, of_all_as_text, of_job, of_job_as_text
+from app.api.frames import Frames
 from app.api.rooms import Rooms, RoomsDep
 from app.api.schemas.common import LARGEST_ID
 from app.api.schemas.jobs import job_view
+from app.api.streams import NDJSON, SSE, EventStream
 from app.domain.access import Caller
 from app.domain.errors import Invalid, StreamNotShared
-from app.domain.events import Event
 from app.domain.jobs import Job
 from app.services.gatekeeper import Passed
 
 router = APIRouter(tags=["events"])
 
-_HEADERS = {"Cache-Control": "no-cache, no-transform"}
-_DRAIN_S = 5.0
-_RETRY_MS = (1_000, 3_000)
 _DIGITS = 20  # more than the largest id has: a longer number is ahead of the log, however it goes on
 _STREAM = {
     "description": "Server-Sent Events, or newline-delimited JSON when that is accepted",
@@ -45,44 +40,21 @@ Form = Annotated[
 ]
 Accept = Annotated[str, Header(include_in_schema=False)]
 
-Slice = Sequence[Event]
-Write = Callable[[Slice, Frames], Awaitable[bytes]]
-
-
-def _at_once(write: Callable[[Slice, Frames], bytes]) -> Write:
-    async def written(events: Slice, frames: Frames) -> bytes:
-        return write(events, frames)
-
-    return written
-
-
-def _apart(write: Callable[[Slice, Frames], bytes]) -> Write:
-    """In a thread: long messages take milliseconds each to be put into words, and nobody else's stream waits for that."""
-
-    async def written(events: Slice, frames: Frames) -> bytes:
-        return await asyncio.to_thread(write, events, frames)
-
-    return written
-
-
-_OF_JOB = {"json": _at_once(of_job), "text": _apart(of_job_as_text)}
-_OF_ALL = {"json": _at_once(of_all), "text": _apart(of_all_as_text)}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Viewer:
+class Watcher:
     """Who watches. `cookie` is None where a key was sent, or none was needed."""
 
     caller: Caller
     cookie: str | None
 
 
-async def _viewer(request: Request, caller: CallerDep, _ticket: Ticket = None) -> Viewer:
+async def _watcher(request: Request, caller: CallerDep, _ticket: Ticket = None) -> Watcher:
     passed: Passed | None = request.scope.get("passed")
-    return Viewer(caller=caller, cookie=passed.cookie if passed else None)
+    return Watcher(caller=caller, cookie=passed.cookie if passed else None)
 
 
-ViewerDep = Annotated[Viewer, Depends(_viewer)]
+WatcherDep = Annotated[Watcher, Depends(_watcher)]
 
 
 @router.get(
@@ -95,7 +67,7 @@ async def job_events(
     *,
     job_id: UUID,
     rooms: RoomsDep,
-    viewer: ViewerDep,
+    watcher: WatcherDep,
     after: After = None,
     last_event_id: LastEventId = None,
     form: Form = "json",
@@ -110,14 +82,22 @@ async def job_events(
     if end is not None and position >= end:
         return Response(status_code=204)
     snapshot = f'{{"job":{job_view(job).model_dump_json()},"as_of":{as_of}}}'
-    return _stream(rooms, viewer, job_id, position, snapshot=snapshot, write=_OF_JOB[form], frames=_frames(accept))
+    return EventStream(
+        rooms.streams,
+        job_id,
+        position=position,
+        snapshot=snapshot,
+        frames=_frames(accept),
+        form=form,
+        visiting=_visiting(rooms, watcher),
+    )
 
 
 @router.get("/v1/events", operation_id="events", response_class=Response, responses={200: _STREAM})
 async def events(
     *,
     rooms: RoomsDep,
-    viewer: ViewerDep,
+    watcher: WatcherDep,
     after: After = None,
     last_event_id: LastEventId = None,
     form: Form = "json",
@@ -127,7 +107,15 @@ async def events(
     head = await rooms.history.head()
     position = await _position(rooms, after, last_event_id, otherwise=head)
     snapshot = msgspec.json.encode({"as_of": head}).decode()
-    return _stream(rooms, viewer, None, position, snapshot=snapshot, write=_OF_ALL[form], frames=_frames(accept))
+    return EventStream(
+        rooms.streams,
+        None,
+        position=position,
+        snapshot=snapshot,
+        frames=_frames(accept),
+        form=form,
+        visiting=_visiting(rooms, watcher),
+    )
 
 
 def _shared(job: Job) -> Job:
@@ -153,27 +141,10 @@ async def _position(rooms: Rooms, after: int | None, last_event_id: str | None, 
 
 
 def _frames(accept: str) -> Frames:
-    kind = preferred(accept, (SseFrames.media_type, NdjsonFrames.media_type))
-    return NdjsonFrames() if kind == NdjsonFrames.media_type else SseFrames()
+    kind = preferred(accept, (SSE.media_type, NDJSON.media_type))
+    return NDJSON if kind == NDJSON.media_type else SSE
 
 
-def _stream(
-    rooms: Rooms,
-    viewer: Viewer,
-    job_id: UUID | None,
-    position: int,
-    *,
-    snapshot: str,
-    write: Write,
-    frames: Frames,
-) -> Response:
-    async def body() -> AsyncIterator[bytes]:
-        with rooms.gatekeeper.visiting(viewer.caller, cookie=viewer.cookie) as visit:
-            yield frames.snapshot(snapshot, position=position, retry_ms=random.randint(*_RETRY_MS))  # noqa: S311
-            async for some in rooms.streams.follow(job_id, after=position, quiet_s=rooms.ping_s, visit=visit):
-                yield await write(some, frames) if some else frames.ping
-
-    # The hub ends the streams at shutdown; the grace period leaves it the time.
-    return EventSourceResponse(
-        body(), headers=_HEADERS, media_type=frames.media_type, ping=0, shutdown_grace_period=_DRAIN_S
-    )
+def _visiting(rooms: Rooms, watcher: Watcher) -> Callable[[Callable[[], None]], AbstractContextManager[object]]:
+    """A stay, which ends with the watcher's key."""
+    return lambda leave: rooms.gatekeeper.visiting(watcher.caller, cookie=watcher.cookie, leave=leave)

@@ -1,6 +1,5 @@
 """Events as bytes: Server-Sent Events and newline-delimited JSON carry the same."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -55,24 +54,24 @@ class NdjsonFrames:
         return f'{{"id":{position},"event":"snapshot","data":{data}}}\n'.encode()
 
 
-def of_job(events: Sequence[Event], frames: Frames) -> bytes:
-    """A slice of one job's stream: a message's data is the Access Point's JSON, unchanged."""
-    return b"".join(frames.event(event.id, event.kind, event.data) for event in events)
+def of_job(event: Event, frames: Frames) -> bytes:
+    """An event of one job's stream: a message's data is the Access Point's JSON, unchanged."""
+    return frames.event(event.id, event.kind, event.data)
 
 
-def of_job_as_text(events: Sequence[Event], frames: Frames) -> bytes:
+def of_job_as_text(event: Event, frames: Frames) -> bytes:
     """The same with each message as people read it."""
-    return b"".join(frames.event(event.id, *_as_text(event)) for event in events)
+    return frames.event(event.id, *_as_text(event))
 
 
-def of_all(events: Sequence[Event], frames: Frames) -> bytes:
-    """A slice of the feed: a message is wrapped, so that it says whose it is."""
-    return b"".join(frames.event(event.id, event.kind, _wrapped(event)) for event in events)
+def of_all(event: Event, frames: Frames) -> bytes:
+    """An event of the feed: a message is wrapped, so that it says whose it is."""
+    return frames.event(event.id, event.kind, _wrapped(event))
 
 
-def of_all_as_text(events: Sequence[Event], frames: Frames) -> bytes:
+def of_all_as_text(event: Event, frames: Frames) -> bytes:
     """The same with each message as people read it, and whose it is."""
-    return b"".join(frames.event(event.id, *_as_text(event, f'"job_id":"{event.job_id}",')) for event in events)
+    return frames.event(event.id, *_as_text(event, f'"job_id":"{event.job_id}",'))
 
 
 def _wrapped(event: Event) -> str:

@@ -11,12 +11,12 @@ from app.services.agreements import Agreements
 from app.services.assets import Assets
 from app.services.contact import Contact
 from app.services.gatekeeper import Gatekeeper
-from app.services.hub import Streams
 from app.services.jobs import Jobs
 from app.services.once import Once
 from app.services.permissions import Permissions
 from app.services.refresh import Refresher
 from app.services.results import Results
+from app.services.streams import Streams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,6 @@ class Rooms:
     actions: Actions
     gatekeeper: Gatekeeper
     contact: Contact
-    ping_s: float
     upload_limit: int
 
 

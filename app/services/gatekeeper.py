@@ -98,9 +98,14 @@ class Gatekeeper:
         return Passed(caller=caller, cookie=held, is_new=is_new)
 
     @contextmanager
-    def visiting(self, caller: Caller, *, cookie: str | None) -> Iterator[Visit]:
-        """A stay that ends when the caller's key does; as long as it lasts the pass stays good."""
-        visit = Visit()
+    def visiting(
+        self, caller: Caller, *, cookie: str | None, leave: Callable[[], None] | None = None
+    ) -> Iterator[Visit]:
+        """A stay that ends when the caller's key does; as long as it lasts the pass stays good.
+
+        `leave` is called when it is ended here.
+        """
+        visit = Visit(leave)
         if caller.key_id is not None:
             self._visits[visit] = (caller.key_id, cookie)
         try:

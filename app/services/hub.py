@@ -1,14 +1,11 @@
 """Who listens to what, and the bells that wake them. What is told here is in the log already."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
 from app.domain.events import Event
-from app.domain.ports import History
-
-_SLICE = 500
 
 
 class Bell:
@@ -38,14 +35,17 @@ class Bell:
 class Visit:
     """A viewer's stay, which whoever let it in may end."""
 
-    def __init__(self) -> None:
+    def __init__(self, leave: Callable[[], None] | None = None) -> None:
         self.bell = Bell()
         self.over = False
+        self._leave = leave
 
     def end(self) -> None:
         """Send this viewer home."""
         self.over = True
         self.bell.ring()
+        if self._leave is not None:
+            self._leave()
 
 
 class Hub:
@@ -54,6 +54,7 @@ class Hub:
     def __init__(self) -> None:
         self._bells: dict[UUID | None, set[Bell]] = {}
         self._others: list[Callable[[Sequence[Event]], None]] = []
+        self._leaving: list[Callable[[], None]] = []
         self._closing = False
 
     @property
@@ -74,11 +75,17 @@ class Hub:
         """Hand every event to somebody who needs no bell."""
         self._others.append(other)
 
+    def also_close(self, leave: Callable[[], None]) -> None:
+        """What is to be done when viewers are to leave."""
+        self._leaving.append(leave)
+
     def close(self) -> None:
-        """Send every listener home."""
+        """Send every listener home, and every viewer."""
         self._closing = True
         for channel in list(self._bells):
             self._ring(channel)
+        for leave in self._leaving:
+            leave()
 
     @contextmanager
     def listen(self, channel: UUID | None, bell: Bell | None = None) -> Iterator[Bell]:
@@ -96,31 +103,3 @@ class Hub:
     def _ring(self, channel: UUID | None) -> None:
         for bell in self._bells.get(channel, ()):
             bell.ring()
-
-
-class Streams:
-    """The log as streams: replay and live are one code path."""
-
-    def __init__(self, history: History, hub: Hub) -> None:
-        self._history = history
-        self._hub = hub
-
-    async def follow(
-        self, job_id: UUID | None, *, after: int, quiet_s: float, visit: Visit
-    ) -> AsyncIterator[Sequence[Event]]:
-        """The events after a position, in order, as they come; of one job, or of all with None.
-
-        An empty slice says that nothing came for `quiet_s`. A job's stream ends after its `end`; any ends when the
-        hub closes, or the visit does.
-        """
-        with self._hub.listen(job_id, visit.bell) as bell:
-            while not (self._hub.closing or visit.over):
-                bell.quieten()
-                events = await self._history.events(job_id, after=after, limit=_SLICE)
-                if events:
-                    after = events[-1].id
-                    yield events
-                    if job_id is not None and events[-1].is_end:
-                        return
-                elif not await bell.rings(within_s=quiet_s):
-                    yield ()

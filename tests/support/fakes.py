@@ -41,7 +41,6 @@ class FakeHistory:
         self.log: list[Event] = []
         self.heard_to: Mark | None = None
         self.away = False
-        self.largest_slice = 500
         self._tell = tell
 
     async def keep(self, told: Told, *, position: Mark | None = None) -> None:
@@ -96,7 +95,7 @@ class FakeHistory:
             if event.id > after and job_id in (None, event.job_id) and (late_too or not event.late)
         ]
         await asyncio.sleep(0)
-        return fitting[: min(limit, self.largest_slice)]
+        return fitting[:limit]
 
     async def statuses(self, job_id: UUID) -> Sequence[JobStatus]:
         """None are told apart here."""

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from sqlalchemy.event import listen
 from starlette.types import ASGIApp, Message, Scope
 
+from app.api.rooms import Rooms
 from app.domain.access import Role
 from app.domain.course import first_heard
 from app.domain.jobs import Job
@@ -20,8 +21,8 @@ from app.domain.keys import new_key
 from app.domain.phases import Phase
 from app.domain.ports import JobFilter
 from app.domain.stream import hear_line
+from app.http11 import Wire
 from app.main import create_app, open_rooms
-from app.services.gatekeeper import Gatekeeper
 from app.services.hub import Hub
 from app.settings import Settings
 from app.store import history as module_under_test
@@ -175,29 +176,32 @@ async def test_a_page_of_statuses_decodes_no_job(history: SqlHistory) -> None:
 class Hall:
     """The application with its rooms open, asked as a server asks it; and what viewers would leave lying about."""
 
-    def __init__(self, app: ASGIApp, hub: Hub, gatekeeper: Gatekeeper, key: str) -> None:
+    def __init__(self, app: ASGIApp, hub: Hub, rooms: Rooms, key: str) -> None:
         self._app = app
         self._hub = hub
-        self._gatekeeper = gatekeeper
+        self._streams = rooms.streams
+        self._gatekeeper = rooms.gatekeeper
         self._key = key
 
     @property
     def left_behind(self) -> list[Collection[object]]:
-        """Bells and stays."""
-        return [one for one in (self._hub._bells, self._gatekeeper._visits) if one]
+        """Bells, streams and stays."""
+        held = (self._hub._bells, self._streams._channels, self._streams._runs, self._gatekeeper._visits)
+        return [one for one in held if one]
 
     async def visit(self, path: str, *, leaves_at: str) -> list[Message]:
         """A viewer who is gone at once, or as soon as the server begins to send this; what they were sent by then."""
         viewer = _Leaver(leaves_at)
         async with asyncio.timeout(10):
-            await self._app(self._scope(path), viewer.receive, viewer.send)
+            await self._app(self._scope(path, Wire(send=viewer.send, cut=viewer.go)), viewer.receive, viewer.send)
         return viewer.sent
 
-    def _scope(self, path: str) -> Scope:
+    def _scope(self, path: str, wire: Wire) -> Scope:
         headers = [(b"host", b"here"), (b"authorization", f"Bearer {self._key}".encode())]
         address = {"scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": ""}
         peers = {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)}
-        return {"type": "http", "asgi": {"version": "3.0"}, "method": "GET", "headers": headers, **address, **peers}
+        asked = {"type": "http", "asgi": {"version": "3.0"}, "method": "GET", "headers": headers, "wire": wire}
+        return {**asked, **address, **peers}
 
 
 class _Leaver:
@@ -219,11 +223,15 @@ class _Leaver:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Written, or stuck: who is gone reads nothing."""
+        """Written, or dropped: who is gone reads nothing."""
         if message["type"] == self._leaves_at:
-            self._gone.set()
-            await asyncio.Event().wait()
-        self.sent.append(message)
+            self.go()
+        if not self._gone.is_set() or self._leaves_at == "once":
+            self.sent.append(message)
+
+    def go(self) -> None:
+        """The connection ends."""
+        self._gone.set()
 
 
 @asynccontextmanager
@@ -237,7 +245,7 @@ async def _open_hall(data_dir: Path) -> AsyncIterator[Hall]:
     async with open_rooms(settings, hub=hub) as rooms:
         await rooms.history.keep(first_heard(report(2, "running"), streamed=True))
         app.state.rooms = rooms
-        hall = Hall(app, hub, rooms.gatekeeper, text)
+        hall = Hall(app, hub, rooms, text)
         await hall.visit("/v1/events", leaves_at="http.response.body")  # what the first stream begins stays for all
         yield hall
 

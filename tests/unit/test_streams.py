@@ -1,0 +1,331 @@
+"""One log to many viewers: replay and live without gap or repeat, and nobody waits for somebody else."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from uuid import UUID
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from app.domain.course import first_heard, hear_router
+from app.domain.events import Event
+from app.domain.phases import Phase
+from app.domain.stream import hear_line
+from app.services.hub import Hub
+from app.services.streams import Render, Ring, Streams, Viewer
+from tests.support.fakes import FakeHistory
+from tests.support.news import JOB, NOON, OTHER_JOB, end_line, job_in, report, told_messages
+
+OTHER = replace(job_in(Phase.IN_PROGRESS), id=OTHER_JOB)
+LONG_S = 10.0
+AT_ONCE_S = 0.001
+
+
+async def numbers(events: Sequence[Event]) -> list[bytes]:
+    """The shortest frames that tell one from another."""
+    return [b"%d " % event.id for event in events]
+
+
+class Connection:
+    """What a viewer is reached by: it takes so many frames, and then nothing until it is read from."""
+
+    ping = b"ping "
+
+    def __init__(self, *, room: int = 1_000_000) -> None:
+        self.told: list[int] = []
+        self.pings = 0
+        self.ended = False
+        self.is_cut = False
+        self.room = room
+        self._taken = asyncio.Event()
+
+    def at_once(self, chunk: bytes, *, last: bool) -> bool:
+        """One chunk takes one place, whatever is in it."""
+        if self.room <= 0 and not self.is_cut:
+            return False
+        assert not self.ended, "something came after the end"
+        self.room -= 1
+        self.ended = last
+        if chunk == self.ping:
+            self.pings += 1
+        else:
+            self.told += map(int, chunk.split())
+        return True
+
+    async def wait(self, chunk: bytes, *, last: bool) -> None:
+        """Until it is read from, or cut off."""
+        while not self.at_once(chunk, last=last):
+            self._taken.clear()
+            await self._taken.wait()
+
+    def cut(self) -> None:
+        """What is sent from now on goes nowhere."""
+        self.is_cut = True
+        self._taken.set()
+
+    def read(self, chunks: int) -> None:
+        """There is room again."""
+        self.room += chunks
+        self._taken.set()
+
+
+@asynccontextmanager
+async def network(
+    *, ping_s: float = LONG_S, stall_s: float = LONG_S, at_a_time: int = 500
+) -> AsyncIterator[tuple[FakeHistory, Streams]]:
+    """A log, and streams that are told of whatever is kept in it."""
+    hub = Hub()
+    history = FakeHistory(hub.tell)
+    streams = Streams(history, newest=0, ping_s=ping_s, stall_s=stall_s, at_a_time=at_a_time)
+    hub.also_tell(streams.notice)
+    pinging = asyncio.create_task(streams.ping())
+    try:
+        yield history, streams
+    finally:
+        pinging.cancel()
+
+
+@asynccontextmanager
+async def watching(
+    streams: Streams, connection: Connection, *, job_id: UUID | None = JOB, after: int = 0, render: Render = numbers
+) -> AsyncIterator[Viewer]:
+    """For as long as the block lasts."""
+    viewer = Viewer(connection, cursor=after)
+    showing = asyncio.create_task(streams.show(job_id, viewer, render=render, left=asyncio.Event().wait))
+    try:
+        yield viewer
+    finally:
+        showing.cancel()
+        with suppress(asyncio.CancelledError):
+            await showing
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Give way until it does."""
+    async with asyncio.timeout(LONG_S):
+        while not holds():  # noqa: ASYNC110  (what is watched rings no bell)
+            await asyncio.sleep(AT_ONCE_S)
+
+
+async def keep_a_job(history: FakeHistory, *, messages: int, ends: bool = True) -> None:
+    """With so many messages, up to its end."""
+    told = first_heard(report(2, "running"), streamed=True)
+    await history.keep(told)
+    for n in range(1, messages + 1):
+        await history.keep(told_messages(told.job, n))
+    if ends:
+        await end(history)
+
+
+async def end(history: FakeHistory) -> None:
+    """The job is over."""
+    held = hear_router(history.jobs[JOB], report(3, "complete"), now=NOON)
+    ended = hear_line(held.job, end_line(99)) if held else None
+    assert ended is not None
+    await history.keep(ended)
+
+
+def ids(history: FakeHistory, job_id: UUID | None = JOB, *, after: int = 0) -> list[int]:
+    """What a viewer is to be told."""
+    return [event.id for event in history.log if not event.late and event.id > after and job_id in (None, event.job_id)]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    messages=st.integers(0, 25),
+    at_a_time=st.integers(1, 7),
+    writer=st.lists(st.integers(0, 5), max_size=25),
+    viewers=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.integers(0, 40)), min_size=1, max_size=6),
+    drops=st.integers(0, 3),
+)
+async def test_replay_and_live_have_no_gap_and_no_repeat(
+    messages: int, at_a_time: int, writer: list[int], viewers: list[tuple[int, int, int]], drops: int
+) -> None:
+    """However writing and reading interleave, wherever one begins, and however long one takes nothing."""
+    async with network(at_a_time=at_a_time) as (history, streams), AsyncExitStack() as open_:
+        connections: list[tuple[int, Connection]] = []
+
+        async def come(after: int, room: int) -> None:
+            connection = Connection(room=room)
+            connections.append((after, connection))
+            await open_.enter_async_context(watching(streams, connection, after=after))
+
+        async def write() -> None:
+            turns = iter(writer)
+            told = first_heard(report(2, "running"), streamed=True)
+            await history.keep(told)
+            for n in range(1, messages + 1):
+                for _ in range(next(turns, 0)):
+                    await asyncio.sleep(0)
+                await history.keep(told_messages(told.job if n % 3 else OTHER, n))
+                for channel in tuple(streams._channels.values())[:drops]:
+                    if n % 5 == 0 and channel.ring.size:
+                        channel.ring.drop_older_half()
+            await end(history)
+
+        writing = asyncio.create_task(write())
+        for after, room, turns in viewers:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await come(after, room)
+        await writing
+        for _, connection in connections:
+            connection.read(1_000)
+        await until(lambda: all(connection.ended for _, connection in connections))
+
+    assert [connection.told for _, connection in connections] == [ids(history, after=after) for after, _ in connections]
+
+
+async def test_the_feed_stays_open_after_a_jobs_end() -> None:
+    """Other jobs go on."""
+    feed = Connection()
+    async with network() as (history, streams), watching(streams, feed, job_id=None):
+        await keep_a_job(history, messages=1)
+        await history.keep(told_messages(OTHER, 1))
+        await until(lambda: feed.told == ids(history, None))
+
+    assert not feed.ended
+
+
+async def test_late_news_is_not_streamed() -> None:
+    """Neither live nor in a replay: after `end` nothing is added."""
+    live, replayed = Connection(), Connection()
+    async with network() as (history, streams), watching(streams, live, job_id=None):
+        await keep_a_job(history, messages=1)
+        late = hear_router(history.jobs[JOB], report(9, "error"), now=NOON)
+        assert late is not None
+        await history.keep(late)
+        await history.keep(told_messages(OTHER, 1))
+        async with watching(streams, replayed, job_id=None):
+            await until(lambda: live.told == replayed.told == ids(history, None))
+
+    assert [event.late for event in history.log].count(True) == 1
+
+
+async def test_who_takes_nothing_holds_nobody_up() -> None:
+    """And has everything once it reads again."""
+    stuck, free = Connection(room=1), Connection()
+    async with network() as (history, streams), watching(streams, stuck), watching(streams, free):
+        await keep_a_job(history, messages=50)
+        await until(lambda: free.ended)
+        behind = len(stuck.told)
+        stuck.read(1_000)
+        await until(lambda: stuck.ended)
+
+    assert behind < len(free.told)
+    assert stuck.told == free.told == ids(history)
+
+
+async def test_who_takes_nothing_for_long_is_cut_off() -> None:
+    """A connection whose other side is gone without a word would stay for ever."""
+    stuck = Connection(room=0)
+    async with network(stall_s=AT_ONCE_S) as (history, streams), watching(streams, stuck):
+        await keep_a_job(history, messages=1, ends=False)
+        await until(lambda: stuck.is_cut)
+
+
+async def test_what_the_ring_has_let_go_comes_from_the_log() -> None:
+    """Everything has a bound."""
+    stuck = Connection(room=1)
+    async with network() as (history, streams), watching(streams, stuck), watching(streams, Connection()) as free:
+        await keep_a_job(history, messages=40, ends=False)
+        await until(lambda: free.cursor == ids(history)[-1])
+        (channel,) = streams._channels.values()
+        for _ in range(4):
+            channel.ring.drop_older_half()
+        stuck.read(1_000)
+        await end(history)
+        await until(lambda: stuck.ended)
+
+    assert stuck.told == ids(history)
+
+
+async def test_when_somebody_else_writes_viewers_go_to_the_log() -> None:
+    """What another process has written was told to nobody here."""
+    viewer = Connection()
+    async with network() as (history, streams), watching(streams, viewer) as seen:
+        await keep_a_job(history, messages=3, ends=False)
+        await until(lambda: not seen.lags and seen.cursor == ids(history)[-1])
+        elsewhere = FakeHistory()
+        elsewhere.jobs, elsewhere.log = history.jobs, history.log
+        await elsewhere.keep(told_messages(history.jobs[JOB], 7))
+        await end(history)
+        await until(lambda: viewer.ended)
+
+    assert viewer.told == ids(history)
+
+
+async def test_what_cannot_be_shown_ends_its_viewers_and_nobody_elses() -> None:
+    """They come back by themselves; a stream that stood still would say that nothing happens."""
+    bad, good = Connection(), Connection()
+
+    async def breaks(events: Sequence[Event]) -> list[bytes]:
+        if len(events) and events[-1].id > 2:
+            raise ValueError("no words for this")
+        return await numbers(events)
+
+    async with (
+        network() as (history, streams),
+        watching(streams, bad, render=breaks) as seen,
+        watching(streams, good),
+    ):
+        await until(lambda: not seen.lags)
+        await keep_a_job(history, messages=3)
+        await until(lambda: bad.is_cut and good.ended)
+
+    assert good.told == ids(history)
+
+
+async def test_silence_is_pinged() -> None:
+    """So that who is gone is noticed on both sides."""
+    quiet = Connection()
+    async with network(ping_s=AT_ONCE_S) as (_, streams), watching(streams, quiet):
+        await until(lambda: quiet.pings >= 2)
+
+    assert quiet.told == []
+
+
+async def test_closing_sends_everybody_home() -> None:
+    """A stop must not wait for viewers who would stay for days; who cannot be told is cut off."""
+    here, stuck, late = Connection(), Connection(room=0), Connection()
+    async with network() as (_, streams), watching(streams, here) as one, watching(streams, stuck, job_id=None) as two:
+        await until(lambda: not (one.lags or two.lags))
+        streams.close()
+        async with watching(streams, late):
+            await until(lambda: here.ended and stuck.is_cut and late.ended)
+
+
+async def test_nobody_is_left_behind() -> None:
+    """A gateway runs for months; what is forgotten here is forgotten for ever."""
+    stuck = Connection(room=0)
+    async with network() as (history, streams):
+        async with (
+            watching(streams, Connection()),
+            watching(streams, stuck),
+            watching(streams, Connection(), job_id=None),
+        ):
+            await keep_a_job(history, messages=3, ends=False)
+            tasks = [*streams._runs.values()]
+        await asyncio.wait(tasks, timeout=LONG_S)
+
+        assert all(task.done() for task in tasks)
+        assert (streams._channels, streams._runs) == ({}, {})
+    assert {task.get_name() for task in asyncio.all_tasks()}.isdisjoint({"stream", "catching up"})
+
+
+def test_a_ring_gives_chunks_of_a_bounded_size() -> None:
+    """A viewer who begins far behind is not given all at once."""
+    ring = Ring(since=10)
+    for number in range(11, 31):
+        ring.append(number, b"x" * 10_000)
+
+    chunk, cursor = ring.after(10)
+    rest = [cursor]
+    while cursor < ring.newest:
+        _, cursor = ring.after(cursor)
+        rest.append(cursor)
+
+    assert (len(chunk), rest) == (70_000, [17, 24, 30])
+    assert ring.after(30) == (b"", 30)
