@@ -206,4 +206,6 @@ def _hold(job: Job, to: Phase, report: JobReport, *, by: str | None) -> Told:
 
 def _when(report: JobReport, to: Phase) -> datetime:
     """When the Router says this happened."""
+    if to is Phase.CREATED:
+        return report.created
     return (report.finished if to.is_final else None) or report.changed

@@ -607,6 +607,16 @@ def listed(course: Course, *reports: JobReport) -> None:
             course.job, course.events = told.job, [*course.events, *told.events]
 
 
+def test_a_job_was_created_when_it_was_however_late_one_hears_of_it() -> None:
+    """Not at the change that tells so."""
+    seen = first_heard(report(2, "perm"), streamed=True).job
+    told = hear_router(seen, report(1), now=NOON, listed=True)
+
+    assert told is not None
+    (created,) = told.events
+    assert (created.late, created.when, data_of(created)["phase"]) == (True, NOON, "created")
+
+
 def test_what_an_answer_has_overtaken_is_kept_late() -> None:
     """The changes leave nothing out, and neither does the history; viewers are not sent backwards."""
     course = begun(report())
