@@ -1,11 +1,11 @@
 """The command line: serve · demo · migrate · key."""
 
-import asyncio
 import os
 import sys
 from typing import Annotated
 
 import typer
+import uvloop
 from pydantic import ValidationError
 
 from app.demo import DemoFailed, run_demo
@@ -14,7 +14,7 @@ from app.keys import commands as key_commands
 from app.logs import log_to_stderr
 from app.serving import NotServing, server_of
 from app.settings import Settings
-from app.store.engine import migrate as migrate_database
+from app.store.schema import migrate as migrate_database
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 cli.add_typer(key_commands, name="key")
@@ -31,7 +31,7 @@ def serve() -> None:
     settings = Settings()
     log_to_stderr(settings.log_level)
     server = server_of(settings, started=lambda url: typer.echo(f"Serving on {url}"))
-    asyncio.run(server.serve())
+    uvloop.run(server.serve())
 
 
 @cli.command()
@@ -39,7 +39,7 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Run the job and exit: 0 only if it was right.")] = False,
 ) -> None:
     """Start everything embedded, train a model over two owners' data, show it, and go on serving."""
-    raise typer.Exit(asyncio.run(run_demo(Settings(), once=once)))
+    raise typer.Exit(uvloop.run(run_demo(Settings(), once=once)))
 
 
 @cli.command()

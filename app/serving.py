@@ -14,7 +14,7 @@ from app.http11 import Http11
 from app.main import create_app
 from app.services.hub import Hub
 from app.settings import Settings
-from app.store.engine import migrate
+from app.store.schema import migrate
 
 _GRACE_S = 10
 _KEEP_ALIVE_S = 75

@@ -26,8 +26,8 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("data"), description="Folder for the database and the carried network's files")
     database_url: str | None = Field(
         None,
-        pattern=r"^sqlite\+aiosqlite:///.+",
-        description="sqlite+aiosqlite:///FILE; by default gateway.db in the data folder",
+        pattern=r"^sqlite:///.+",
+        description="sqlite:///FILE; by default gateway.db in the data folder",
     )
     router: Literal["network", "http"] | None = Field(
         None,
@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The address of the database."""
-        return self.database_url or f"sqlite+aiosqlite:///{(self.data_dir / 'gateway.db').absolute()}"
+        return self.database_url or f"sqlite:///{(self.data_dir / 'gateway.db').absolute()}"
 
     @property
     def token(self) -> str:

@@ -131,8 +131,11 @@ class AccessPoints(Protocol):
 
     def lines(
         self, job_id: UUID, address: StreamAddress, *, after: Mark | None
-    ) -> AbstractAsyncContextManager[AsyncIterator[StreamLine | None]]:
-        """The job's status stream from a mark on; None is a sign of life. Ends by itself only after an EndLine."""
+    ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[StreamLine]]]:
+        """The job's status stream from a mark on, as many lines at a time as came together; none is a sign of life.
+
+        Ends by itself only after an EndLine.
+        """
 
     def content(self, asset: Asset, wanted: Wanted) -> AbstractAsyncContextManager[Content]:
         """The bytes of an asset of our team.

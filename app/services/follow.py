@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from uuid import UUID
 
 from app.domain.errors import GatewayError, StoreAway, Unreachable
@@ -53,8 +54,8 @@ class Follower:
     async def _read(self, job: Job) -> Job:
         address = await self._where()
         async with self._access_points.lines(self._job_id, address, after=job.stream) as lines:
-            async for line in lines:
-                job = await self._hear(await self._in_touch(job), line)
+            async for together in lines:
+                job = await self._hear(await self._in_touch(job), together)
                 if job.stream_ended or job.is_over:
                     return job
         raise Unreachable("The status stream stopped before its end.")
@@ -64,9 +65,9 @@ class Follower:
         self._failures = 0
         return job if job.upstream_lost_since is None else await self._observer.upstream_back(self._job_id)
 
-    async def _hear(self, job: Job, line: StreamLine | None) -> Job:
-        if line is not None:
-            return await self._observer.hear_line(self._job_id, line)
+    async def _hear(self, job: Job, lines: Sequence[StreamLine]) -> Job:
+        if lines:
+            return await self._observer.hear_lines(self._job_id, lines)
         return await self._without_news(job)
 
     async def _where(self) -> StreamAddress:

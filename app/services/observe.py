@@ -1,7 +1,7 @@
 """The one way news enters: the Router's word and the Access Points' lines, applied to a job and kept."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from app.domain import course, stream
 from app.domain.actions import asked_by
-from app.domain.events import Told
+from app.domain.events import NewEvent, Told
 from app.domain.jobs import Job, Mark
 from app.domain.phases import OF_MARKET_STATUS
 from app.domain.ports import Actions, History
@@ -63,9 +63,24 @@ class Observer:
         assert job is not None  # noqa: S101  (only a job that was heard of is followed)
         return job
 
-    async def hear_line(self, job_id: UUID, line: StreamLine) -> Job:
-        """Apply a line of the job's status stream."""
-        return await self._apply(job_id, lambda job: stream.hear_line(job, line))
+    async def hear_lines(self, job_id: UUID, lines: Sequence[StreamLine]) -> Job:
+        """Apply lines of the job's status stream, up to its end; they are kept together."""
+        async with self._turn(job_id):
+            before = job = await self.known(job_id)
+            events: list[NewEvent] = []
+            try:
+                for line in lines:
+                    told = stream.hear_line(job, line)
+                    if told is not None:
+                        job = told.job
+                        events += told.events
+                    if job.stream_ended or job.is_over:
+                        break
+            finally:
+                # Whatever is wrong with a line, those before it are kept.
+                if events or job is not before:
+                    await self._keep(Told(job=job, events=tuple(events)), None)
+            return job
 
     async def stop_waiting(self, job_id: UUID) -> Job:
         """The stream's end marker stayed away past its deadline."""

@@ -7,31 +7,30 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.attempts import KEPT_DAYS, Answer, Asked, Kept
-from app.store.short import execute, fetch
+from app.store.database import Database
 from app.store.tables import ATTEMPTS, to_us
 
 
 class SqlAttempts:
     """Fulfils the port Attempts on one database."""
 
-    def __init__(self, engine: AsyncEngine, *, now: Callable[[], datetime]) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
+        self._database = database
         self._now = now
 
     async def reserve(self, asked: Asked) -> Kept:
         """Remember it, durably, or tell what is remembered of it."""
         now = self._now()
-        await execute(
-            self._engine, delete(ATTEMPTS).where(ATTEMPTS.c.begun_us < to_us(now - timedelta(days=KEPT_DAYS)))
+        await self._database.execute(
+            delete(ATTEMPTS).where(ATTEMPTS.c.begun_us < to_us(now - timedelta(days=KEPT_DAYS)))
         )
         values = {**msgspec.structs.asdict(asked), "begun_us": to_us(now)}
         reserving = insert(ATTEMPTS).values(values).on_conflict_do_nothing().returning(ATTEMPTS.c.number)
-        is_new = bool(await fetch(self._engine, reserving))
+        is_new = bool(await self._database.fetch(reserving))
         known = [ATTEMPTS.c[name] == values[name] for name in ("caller", "route", "key")]
-        (row,) = await fetch(self._engine, select(ATTEMPTS).where(*known))
+        (row,) = await self._database.fetch(select(ATTEMPTS).where(*known))
         return Kept(
             number=row.number,
             digest=row.digest,
@@ -50,7 +49,7 @@ class SqlAttempts:
 
     async def release(self, number: int) -> None:
         """Nothing was done: forget it."""
-        await execute(self._engine, delete(ATTEMPTS).where(ATTEMPTS.c.number == number))
+        await self._database.execute(delete(ATTEMPTS).where(ATTEMPTS.c.number == number))
 
     async def _change(self, number: int, **values: str) -> None:
-        await execute(self._engine, update(ATTEMPTS).where(ATTEMPTS.c.number == number).values(**values))
+        await self._database.execute(update(ATTEMPTS).where(ATTEMPTS.c.number == number).values(**values))

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import ColumnElement, Row, Select, func, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import RegexTooCostly, StoreAway
 from app.domain.events import Event, Kind, Source, Told
@@ -18,9 +17,9 @@ from app.domain.phases import BUCKETS, Bucket
 from app.domain.ports import JobFilter, Page, StatusPage
 from app.domain.statuses import JobStatus
 from app.store.cursors import cursor_after, place_of
+from app.store.database import Database
 from app.store.log import Tell, Writer
 from app.store.regexes import compiled, deadline, is_past
-from app.store.short import fetch
 from app.store.tables import EVENTS, JOBS, KINDS, LABELS, PHASES, POSITIONS, SOURCES, event_of, job_of, to_us
 
 _HEAD = select(func.coalesce(func.max(EVENTS.c.id), 0)).scalar_subquery()
@@ -37,17 +36,17 @@ _FINAL = [PHASES[phase] for phase in BUCKETS[Bucket.HISTORY]]
 
 @asynccontextmanager
 async def open_history(
-    engine: AsyncEngine, *, tell: Tell, now: Callable[[], datetime], look_within_s: float = 2.0
+    database: Database, *, tell: Tell, now: Callable[[], datetime], look_within_s: float = 2.0
 ) -> AsyncIterator["SqlHistory"]:
     """The history in this database; what was handed in before the end is written before it closes.
 
     `look_within_s`: how long one query may look for a pattern in names.
     """
-    async with engine.connect() as connection, asyncio.TaskGroup() as tasks:
+    async with database.connection() as connection, asyncio.TaskGroup() as tasks:
         writer = Writer(connection, tell=tell, now=now)
         tasks.create_task(writer.run(), name="event log writer")
         try:
-            yield SqlHistory(engine, writer=writer, look_within_s=look_within_s)
+            yield SqlHistory(database, writer=writer, look_within_s=look_within_s)
         finally:
             await writer.close()
 
@@ -55,8 +54,8 @@ async def open_history(
 class SqlHistory:
     """Fulfils the port History on one database."""
 
-    def __init__(self, engine: AsyncEngine, *, writer: Writer, look_within_s: float) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, *, writer: Writer, look_within_s: float) -> None:
+        self._database = database
         self._look_within_s = look_within_s
         self._writer = writer
 
@@ -162,7 +161,7 @@ class SqlHistory:
         return int((await self._read(select(_HEAD)))[0][0])
 
     async def _read(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        return await fetch(self._engine, query)
+        return await self._database.fetch(query)
 
 
 def _narrowed(wanted: JobFilter, query: Select[Any], *, until: float) -> Select[Any]:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain.errors import StoreAway
 from app.domain.events import Event, Source, Told
 from app.domain.jobs import Job, Mark
+from app.store.database import Own
 from app.store.tables import EVENTS, JOBS, LABELS, POSITIONS, SOURCES, event_values, job_values
 
 Tell = Callable[[Sequence[Event]], None]
@@ -31,7 +31,7 @@ class _Entry:
 class Writer:
     """Takes news from anybody, writes it in the order it came, and tells the listeners what is durable."""
 
-    def __init__(self, connection: AsyncConnection, *, tell: Tell, now: Callable[[], datetime]) -> None:
+    def __init__(self, connection: Own, *, tell: Tell, now: Callable[[], datetime]) -> None:
         self._connection = connection
         self._tell = tell
         self._now = now
@@ -72,10 +72,10 @@ class Writer:
     async def _write(self, batch: Sequence[_Entry]) -> None:
         before = self._last
         try:
-            events = await self._commit(batch)
+            events = await self._connection.do(lambda connection: self._commit(connection, batch))
         except Exception as error:  # noqa: BLE001  (whatever is wrong with one entry, the writing goes on)
             self._last = before  # nobody has seen these numbers
-            await self._roll_back()
+            await self._connection.do(_roll_back)
             await self._make_out(batch, error)
         else:
             self._tell(events)
@@ -91,22 +91,21 @@ class Writer:
         for entry in batch:
             await self._write([entry])
 
-    async def _commit(self, batch: Sequence[_Entry]) -> list[Event]:
-        await self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def _commit(self, connection: Connection, batch: Sequence[_Entry]) -> list[Event]:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
         # From the table, not from memory: another process may have written meanwhile.
-        newest = await self._connection.scalar(select(func.max(EVENTS.c.id)))
-        self._last = max(self._last, newest or 0)
+        self._last = max(self._last, connection.execute(_NEWEST).scalar_one())
         rows: list[dict[str, object]] = []
         events: list[Event] = []
         received = self._now()
         for told in (entry.told for entry in batch if entry.told is not None):
-            self._number(told, await self._keep_job(told.job), received=received, rows=rows, events=events)
+            self._number(told, _keep_job(connection, told.job), received=received, rows=rows, events=events)
         if rows:
-            await self._connection.execute(insert(EVENTS), rows)
+            connection.execute(_NEW_EVENTS, rows)
         positions = [entry.position for entry in batch if entry.position is not None]
         if positions:
-            await self._keep_position(positions[-1])
-        await self._connection.exec_driver_sql("COMMIT")
+            _keep_position(connection, positions[-1])
+        connection.exec_driver_sql("COMMIT")
         return events
 
     def _number(
@@ -128,31 +127,39 @@ class Writer:
                 )
             )
 
-    async def _keep_job(self, job: Job) -> int:
-        values = job_values(job)
-        known = update(JOBS).where(JOBS.c.job_id == values["job_id"]).values(values).returning(JOBS.c.key)
-        key = (await self._connection.execute(known)).scalar_one_or_none()
-        return int(key) if key is not None else await self._begin_job(job, values)
 
-    async def _begin_job(self, job: Job, values: dict[str, object]) -> int:
-        key = int((await self._connection.execute(insert(JOBS).values(values).returning(JOBS.c.key))).scalar_one())
-        if job.labels:
-            labels = [{"job_key": key, "name": name, "value": value} for name, value in job.labels.items()]
-            await self._connection.execute(insert(LABELS), labels)
-        return key
+_NEWEST = select(func.coalesce(func.max(EVENTS.c.id), 0))
+_NEW_EVENTS = insert(EVENTS)
 
-    async def _keep_position(self, position: Mark) -> None:
-        values = {"epoch": position.epoch, "sequence": position.sequence}
-        statement = upsert(POSITIONS).values(source=SOURCES[Source.ROUTER], **values)
-        await self._connection.execute(statement.on_conflict_do_update(index_elements=["source"], set_=values))
 
-    async def _roll_back(self) -> None:
-        if self._connection.in_transaction():
-            await self._connection.rollback()
-        try:
-            await self._connection.exec_driver_sql("ROLLBACK")
-        except SQLAlchemyError:
-            return  # the failure had ended the transaction already
+def _keep_job(connection: Connection, job: Job) -> int:
+    values = job_values(job)
+    known = update(JOBS).where(JOBS.c.job_id == values["job_id"]).values(values).returning(JOBS.c.key)
+    key = connection.execute(known).scalar_one_or_none()
+    return int(key) if key is not None else _begin_job(connection, job, values)
+
+
+def _begin_job(connection: Connection, job: Job, values: dict[str, object]) -> int:
+    key = int(connection.execute(insert(JOBS).values(values).returning(JOBS.c.key)).scalar_one())
+    if job.labels:
+        labels = [{"job_key": key, "name": name, "value": value} for name, value in job.labels.items()]
+        connection.execute(insert(LABELS), labels)
+    return key
+
+
+def _keep_position(connection: Connection, position: Mark) -> None:
+    values = {"epoch": position.epoch, "sequence": position.sequence}
+    statement = upsert(POSITIONS).values(source=SOURCES[Source.ROUTER], **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["source"], set_=values))
+
+
+def _roll_back(connection: Connection) -> None:
+    if connection.in_transaction():
+        connection.rollback()
+    try:
+        connection.exec_driver_sql("ROLLBACK")
+    except SQLAlchemyError:
+        return  # the failure had ended the transaction already
 
 
 def _fail(batch: Sequence[_Entry], error: Exception) -> None:

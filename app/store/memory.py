@@ -7,7 +7,7 @@ from datetime import datetime
 
 from app.store.actions import SqlActions
 from app.store.attempts import SqlAttempts
-from app.store.engine import open_engine
+from app.store.database import open_database
 from app.store.history import SqlHistory, open_history
 from app.store.keys import SqlKeys, SqlPasses
 from app.store.log import Tell
@@ -27,18 +27,18 @@ class Memory:
 @asynccontextmanager
 async def open_memory(url: str, *, tell: Tell, now: Callable[[], datetime]) -> AsyncIterator[Memory]:
     """The database at this address. Raises StoreAway."""
-    async with open_engine(url) as engine, open_history(engine, tell=tell, now=now) as history:
+    async with open_database(url) as database, open_history(database, tell=tell, now=now) as history:
         yield Memory(
             history=history,
-            actions=SqlActions(engine, now=now),
-            attempts=SqlAttempts(engine, now=now),
-            keys=SqlKeys(engine, now=now),
-            passes=SqlPasses(engine, now=now),
+            actions=SqlActions(database, now=now),
+            attempts=SqlAttempts(database, now=now),
+            keys=SqlKeys(database, now=now),
+            passes=SqlPasses(database, now=now),
         )
 
 
 @asynccontextmanager
 async def open_keys(url: str, *, now: Callable[[], datetime]) -> AsyncIterator[SqlKeys]:
     """The keys alone, also beside a gateway that runs."""
-    async with open_engine(url) as engine:
-        yield SqlKeys(engine, now=now)
+    async with open_database(url) as database:
+        yield SqlKeys(database, now=now)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from math import inf
@@ -44,7 +44,7 @@ class HttpAccessPoints:
     @asynccontextmanager
     async def lines(
         self, job_id: UUID, address: StreamAddress, *, after: Mark | None
-    ) -> AsyncIterator[AsyncIterator[StreamLine | None]]:
+    ) -> AsyncIterator[AsyncIterator[Sequence[StreamLine]]]:
         query = {"epoch": after.epoch, "after": str(after.sequence)} if after else {}
         with reading(ACCESS_POINT):
             async with begun(self._client, address.url, params=query, headers=_bearer(address)) as response:
@@ -99,14 +99,14 @@ class HttpAccessPoints:
 
     async def _stream(
         self, job_id: UUID, response: httpx.Response, *, last: Mark | None
-    ) -> AsyncIterator[StreamLine | None]:
-        async for raw in lines_of(response, within_s=line_within_s(self._client)):
-            if raw == b"":
-                yield None
-                continue
-            line = self._line(job_id, raw, last=last)
-            last = line.mark
-            yield line
+    ) -> AsyncIterator[Sequence[StreamLine]]:
+        async for together in lines_of(response, within_s=line_within_s(self._client)):
+            lines: list[StreamLine] = []
+            for raw in together:
+                if raw != b"":
+                    lines.append(self._line(job_id, raw, last=last))
+                    last = lines[-1].mark
+            yield lines
 
     def _line(self, job_id: UUID, raw: bytes | TooLong, *, last: Mark | None) -> StreamLine:
         """The line; one that cannot be read becomes a message that says so, and the stream goes on."""

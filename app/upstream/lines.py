@@ -1,7 +1,7 @@
 """Newline-delimited JSON without end, in bounded pieces and bounded time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import httpx
 
@@ -17,10 +17,10 @@ TOO_LONG = TooLong()
 
 async def lines_of(
     response: httpx.Response, *, within_s: float, longest: int = MAX_LINE_BYTES
-) -> AsyncIterator[bytes | TooLong]:
-    """The lines, split on the newline byte alone: other line separators may stand inside JSON text.
+) -> AsyncIterator[Sequence[bytes | TooLong]]:
+    """The lines, as many at a time as came together: one at least.
 
-    Raises httpx.ReadTimeout for a line that is waited for longer than that, however many bytes of it have come.
+    They are split on the newline byte alone: other line separators may stand inside JSON text. Raises httpx.ReadTimeout for a line that is waited for longer than that, however many bytes of it have come.
     """
     pieces = response.aiter_raw()
     held = bytearray()
@@ -28,11 +28,13 @@ async def lines_of(
     due_s = _now_s() + within_s
     while piece := await _next(pieces, due_s=due_s):
         *whole, rest = piece.split(b"\n")
+        lines: list[bytes | TooLong] = []
         for end in whole:
-            yield TOO_LONG if overflown or len(held) + len(end) > longest else bytes(held + end)
+            lines.append(TOO_LONG if overflown or len(held) + len(end) > longest else bytes(held + end))
             held.clear()
             overflown = False
-        if whole:
+        if lines:
+            yield lines
             due_s = _now_s() + within_s
         held += rest
         if len(held) > longest:

@@ -137,9 +137,10 @@ class HttpRouter:
 
 async def _changes(response: httpx.Response, *, within_s: float) -> AsyncIterator[Change]:
     # A job document that a call can bring, a change can bring too; one over the limit would be met again for ever.
-    async for line in lines_of(response, within_s=within_s, longest=MAX_ANSWER_BYTES):
-        if isinstance(line, TooLong) or line:
-            yield parsed(b"" if isinstance(line, TooLong) else line, ChangeLine, peer=ROUTER).value()
+    async for lines in lines_of(response, within_s=within_s, longest=MAX_ANSWER_BYTES):
+        for line in lines:
+            if isinstance(line, TooLong) or line:
+                yield parsed(b"" if isinstance(line, TooLong) else line, ChangeLine, peer=ROUTER).value()
 
 
 def _text(value: UUID | None) -> str | None:

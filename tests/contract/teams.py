@@ -64,4 +64,4 @@ async def lines(team: Team, job_id: UUID, *, after: Mark | None = None) -> list[
     address = (await team.router.job(job_id)).stream
     assert address is not None
     async with asyncio.timeout(WITHIN_S), team.access_points.lines(job_id, address, after=after) as told:
-        return [line async for line in told if line is not None]
+        return [line async for together in told for line in together]

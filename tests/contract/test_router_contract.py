@@ -515,7 +515,7 @@ async def test_a_stream_may_be_opened_before_anything_is_told(globex: Team) -> N
     async with asyncio.timeout(WITHIN_S), globex.access_points.lines(job.id, job.stream, after=None) as told:
         quiet = [await anext(told) for _ in range(2)]
 
-    assert not any(isinstance(line, EndLine) for line in quiet)
+    assert not any(isinstance(line, EndLine) for together in quiet for line in together)
 
 
 async def test_a_streams_token_opens_that_stream_alone(globex: Team) -> None:

@@ -42,7 +42,7 @@ class Gateway:
 
     async def start(self) -> None:
         """On what is in the database."""
-        url = f"sqlite+aiosqlite:///{self._database}"
+        url = f"sqlite:///{self._database}"
         self.memory: Memory = await self._open.enter_async_context(
             open_memory(url, tell=lambda _: None, now=lambda: self.now)
         )
@@ -125,7 +125,7 @@ class Gateway:
             return False
         for line in self.router.streams[job_id].lines:
             if job.stream is None or job.stream.precedes(line.mark):
-                await self.observer.hear_line(job_id, line)
+                await self.observer.hear_lines(job_id, [line])
                 return True
         return False
 

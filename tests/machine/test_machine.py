@@ -21,7 +21,7 @@ from app.domain.errors import GatewayError, KeyInUse, Unanswered
 from app.domain.events import Kind
 from app.domain.phases import OF_MARKET_STATUS
 from app.domain.reports import JobReport
-from app.store.engine import migrate
+from app.store.schema import migrate
 from tests.machine.gateway import LOST_AFTER, Gateway
 from tests.machine.router import Fate, RouterModel
 from tests.machine.told import Told
@@ -332,7 +332,7 @@ def under_fire(folder: Path, *, steps: int) -> None:
     """So many steps, in runs of fifty."""
     UnderFire.database = folder / "empty.db"
     UnderFire.steps = 0
-    migrate(f"sqlite+aiosqlite:///{UnderFire.database}")
+    migrate(f"sqlite:///{UnderFire.database}")
     run_state_machine_as_test(
         UnderFire,
         settings=settings(

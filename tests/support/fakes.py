@@ -556,7 +556,7 @@ class FakeAccessPoints:
     @asynccontextmanager
     async def lines(
         self, job_id: UUID, address: StreamAddress, *, after: Mark | None
-    ) -> AsyncIterator[AsyncIterator[StreamLine | None]]:
+    ) -> AsyncIterator[AsyncIterator[Sequence[StreamLine]]]:
         """From a mark on; signs of life when there is nothing new."""
         del job_id
         self.dialled_after.append(after)
@@ -574,7 +574,7 @@ class FakeAccessPoints:
         """None."""
         raise NotImplementedError
 
-    async def _from(self, after: Mark | None) -> AsyncIterator[StreamLine | None]:
+    async def _from(self, after: Mark | None) -> AsyncIterator[Sequence[StreamLine]]:
         sent = 0
         while not self.broken:
             for line in [line for line in self.told if after is None or after.precedes(line.mark)]:
@@ -582,9 +582,9 @@ class FakeAccessPoints:
                     raise self.failure()
                 sent += 1
                 after = line.mark
-                yield line
+                yield [line]
             await asyncio.sleep(0)
-            yield None
+            yield []
         raise self.failure()
 
 

@@ -77,7 +77,7 @@ async def revoked_key(data_dir: Path, key: Key) -> None:
 
 def database_in(data_dir: Path) -> str:
     """The address of the gateway's database."""
-    return f"sqlite+aiosqlite:///{data_dir / 'gateway.db'}"
+    return f"sqlite:///{data_dir / 'gateway.db'}"
 
 
 async def key_command(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

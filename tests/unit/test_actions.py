@@ -11,14 +11,14 @@ from app.domain.errors import Unanswered
 from app.domain.jobs import Stop, StopAnswer
 from app.domain.reports import Act
 from app.store.actions import SqlActions
-from app.store.engine import open_engine
+from app.store.database import open_database
 from tests.support.news import JOB, NOON
 
 
 @pytest.fixture
 async def actions(tmp_path: Path) -> AsyncIterator[SqlActions]:
-    async with open_engine(f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}") as engine:
-        yield SqlActions(engine, now=lambda: NOON)
+    async with open_database(f"sqlite:///{tmp_path / 'gateway.db'}") as database:
+        yield SqlActions(database, now=lambda: NOON)
 
 
 def a_create(client_ref: str) -> NewAction:

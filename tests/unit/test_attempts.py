@@ -11,7 +11,7 @@ from app.domain.access import LOCAL
 from app.domain.attempts import KEPT_DAYS, Answer, Asked, Kept, asked_for
 from app.domain.errors import JobFinished
 from app.store.attempts import SqlAttempts
-from app.store.engine import open_engine
+from app.store.database import open_database
 from tests.support.news import JOB, NOON, full_job
 
 
@@ -23,8 +23,8 @@ def asked(key: str = "a-key", *, body: object = None) -> Asked:
 
 @asynccontextmanager
 async def opened(folder: Path, *, now: Callable[[], datetime] = lambda: NOON) -> AsyncIterator[SqlAttempts]:
-    async with open_engine(f"sqlite+aiosqlite:///{folder / 'gateway.db'}") as engine:
-        yield SqlAttempts(engine, now=now)
+    async with open_database(f"sqlite:///{folder / 'gateway.db'}") as database:
+        yield SqlAttempts(database, now=now)
 
 
 @pytest.fixture

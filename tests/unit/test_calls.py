@@ -163,13 +163,11 @@ def line(sequence: int, kind: str = "message", **said: object) -> dict[str, obje
     return {"epoch": "e", "sequence": sequence, "when": when, "kind": kind, **said}
 
 
-async def lines_heard(
-    access_points: HttpAccessPoints, url: str, *, after: Mark | None = None
-) -> list[StreamLine | None]:
-    heard: list[StreamLine | None] = []
+async def lines_heard(access_points: HttpAccessPoints, url: str, *, after: Mark | None = None) -> list[StreamLine]:
+    heard: list[StreamLine] = []
     async with access_points.lines(JOB, stream_at(url), after=after) as lines:
-        async for one in lines:
-            heard.append(one)  # noqa: PERF401  (what was heard before a failure matters)
+        async for together in lines:
+            heard += together
     return heard
 
 

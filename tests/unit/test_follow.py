@@ -116,7 +116,7 @@ async def test_it_goes_on_where_the_last_run_of_the_gateway_stopped() -> None:
     scene = Scene()
     job = await scene.begin()
     for line in STORY[:2]:
-        job = await scene.observer.hear_line(JOB, line)
+        job = await scene.observer.hear_lines(JOB, [line])
 
     await scene.follower().run(job)
 

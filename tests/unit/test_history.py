@@ -22,7 +22,7 @@ from app.domain.phases import BUCKETS, Bucket, Phase
 from app.domain.ports import JobFilter
 from app.domain.stream import hear_line
 from app.store.cursors import cursor_after, place_of
-from app.store.engine import open_engine
+from app.store.database import open_database
 from app.store.history import SqlHistory, open_history
 from tests.support.news import (
     JOB,
@@ -45,8 +45,8 @@ OTHER = replace(RUNNING, id=OTHER_JOB, job_name="another job")
 
 @pytest.fixture
 async def history(tmp_path: Path) -> AsyncIterator[SqlHistory]:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}"
-    async with open_engine(url) as engine, open_history(engine, tell=lambda _: None, now=lambda: NOON) as opened:
+    url = f"sqlite:///{tmp_path / 'gateway.db'}"
+    async with open_database(url) as database, open_history(database, tell=lambda _: None, now=lambda: NOON) as opened:
         yield opened
 
 
@@ -212,7 +212,7 @@ async def test_latest_statuses_are_found_without_reading_the_messages_after_them
         cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
         plans.extend(row[3] for row in cursor.fetchall() if " event " in row[3])
 
-    listen(history._engine.sync_engine, "before_cursor_execute", explain)
+    listen(history._database._engine, "before_cursor_execute", explain)
     await history.latest_statuses(None, limit=10, cursor=None)
     await history.statuses(JOB)
 
@@ -366,10 +366,10 @@ async def test_a_pattern_that_re2_does_not_know_is_no_failure_of_the_database(hi
 
 async def test_a_pattern_may_not_be_looked_for_without_end(tmp_path: Path) -> None:
     """The caller is told, and the next query is answered like any other."""
-    url = f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}"
+    url = f"sqlite:///{tmp_path / 'gateway.db'}"
     async with (
-        open_engine(url) as engine,
-        open_history(engine, tell=lambda _: None, now=lambda: NOON, look_within_s=-1.0) as hurried,
+        open_database(url) as database,
+        open_history(database, tell=lambda _: None, now=lambda: NOON, look_within_s=-1.0) as hurried,
     ):
         await hurried.keep(Told(job=RUNNING))
 
@@ -437,9 +437,9 @@ class Hurried(SqlHistory):
 
 async def test_the_position_of_a_page_is_that_of_its_jobs(tmp_path: Path) -> None:
     """Read before, the feed would tell again what the page shows; read after, it would leave out what it does not."""
-    url = f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}"
-    async with open_engine(url) as engine, open_history(engine, tell=lambda _: None, now=lambda: NOON) as opened:
-        history = Hurried(engine, writer=opened._writer, look_within_s=60)
+    url = f"sqlite:///{tmp_path / 'gateway.db'}"
+    async with open_database(url) as database, open_history(database, tell=lambda _: None, now=lambda: NOON) as opened:
+        history = Hurried(database, writer=opened._writer, look_within_s=60)
 
         page = await history.page(JobFilter(), limit=2, cursor=None)
 

@@ -206,7 +206,7 @@ async def test_a_kill_that_lost_the_race_is_on_record_with_what_was_answered() -
     await until(lambda: office.history.jobs[job.id].phase is Phase.STOPPING)
 
     await office.observer.hear_router(report(50, "complete", id=job.id))
-    await office.observer.hear_line(job.id, end_line(1))
+    await office.observer.hear_lines(job.id, [end_line(1)])
     with pytest.raises(JobFinished):
         await killing
 
@@ -252,7 +252,7 @@ async def test_a_kill_is_confirmed_by_the_end_of_the_stream() -> None:
 
     killing = asyncio.create_task(office.jobs.kill(job.id, by=LOCAL, reason=None))
     await until(lambda: office.history.jobs[job.id].held is not None)
-    await office.observer.hear_line(job.id, end_line(1))
+    await office.observer.hear_lines(job.id, [end_line(1)])
 
     assert (await killing).phase is Phase.KILLED
 
@@ -274,7 +274,7 @@ async def test_a_kill_that_comes_too_late_says_how_the_job_ended() -> None:
     office = opened(confirm_within_s=LONG_S)
     office.router.kills_at_once = False
     job = await office.jobs.submit((await created(office)).id, by=LOCAL, attempt=Attempt.without_key())
-    await office.observer.hear_line(job.id, end_line(1))
+    await office.observer.hear_lines(job.id, [end_line(1)])
 
     killing = asyncio.create_task(office.jobs.kill(job.id, by=LOCAL, reason=None))
     await until(lambda: office.history.jobs[job.id].phase is Phase.STOPPING)
@@ -405,7 +405,7 @@ async def test_news_that_is_not_the_end_is_waited_through(office: Office) -> Non
     one = await waiter(office, job.id)
 
     for sequence in range(1, 5):
-        await office.observer.hear_line(job.id, message_line(sequence))
+        await office.observer.hear_lines(job.id, [message_line(sequence)])
         await office.observer.hear_router(report(40 + sequence, "running", id=job.id))
     assert not one.waiting.done()
     one.visit.end()
@@ -505,7 +505,7 @@ async def test_news_of_one_job_is_applied_one_piece_at_a_time(office: Office) ->
 
     await asyncio.gather(
         *(office.observer.hear_router(report(n + 2, word)) for n, word in enumerate(words)),
-        *(office.observer.hear_line(JOB, line) for line in (end_line(1),)),
+        office.observer.hear_lines(JOB, [end_line(1)]),
     )
 
     job = office.history.jobs[JOB]

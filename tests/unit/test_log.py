@@ -15,7 +15,7 @@ from app.domain.events import Event, Told
 from app.domain.jobs import Mark
 from app.domain.phases import Phase
 from app.domain.ports import JobFilter
-from app.store.engine import open_engine
+from app.store.database import open_database
 from app.store.history import SqlHistory, open_history
 from tests.support.news import JOB, NOON, OTHER_JOB, job_in, message_event, told_messages
 
@@ -56,8 +56,8 @@ class Log:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[SqlHistory]:
         """The history in this file."""
-        url = f"sqlite+aiosqlite:///{self.path}"
-        async with open_engine(url) as engine, open_history(engine, tell=self.hear, now=lambda: NOON) as history:
+        url = f"sqlite:///{self.path}"
+        async with open_database(url) as database, open_history(database, tell=self.hear, now=lambda: NOON) as history:
             yield history
 
 
@@ -293,4 +293,4 @@ async def make_room(history: SqlHistory) -> None:
 
 async def pragma(history: SqlHistory, words: str) -> None:
     """Pragmas hold for a connection: here for the writer's own."""
-    await history._writer._connection.exec_driver_sql(f"PRAGMA {words}")
+    await history._writer._connection.do(lambda connection: connection.exec_driver_sql(f"PRAGMA {words}"))

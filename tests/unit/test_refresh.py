@@ -233,7 +233,7 @@ async def test_what_the_stream_tells_during_a_look_that_fails_is_not_lost(desk: 
     looking = asyncio.create_task(desk.look())
     await until(lambda: desk.router.asked != [])
 
-    await desk.observer.hear_line(JOB, message_line(1, '"starting"'))
+    await desk.observer.hear_lines(JOB, [message_line(1, '"starting"')])
     desk.router.away = True
     desk.router.may_answer.set()
 

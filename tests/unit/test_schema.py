@@ -20,15 +20,16 @@ from app.domain.events import Kind, Source
 from app.domain.jobs import Job
 from app.domain.phases import Phase
 from app.domain.ports import JobFilter
-from app.store.engine import migrate, migrations, open_engine
+from app.store.database import open_database
 from app.store.history import open_history
+from app.store.schema import migrate, migrations
 from app.store.tables import KINDS, PHASES, ROLES, SOURCES, VERBS, from_us, job_of, job_values, to_us
 from tests.support.news import NOON, full_job, job_in
 
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    return f"sqlite+aiosqlite:///{tmp_path / 'a folder' / 'gateway.db'}"
+    return f"sqlite:///{tmp_path / 'a folder' / 'gateway.db'}"
 
 
 def engine_of(url: str) -> sa.Engine:
@@ -86,7 +87,7 @@ async def test_labels_of_jobs_that_were_there_before_are_found(url: str) -> None
         connection.execute(sa.insert(table), [job_values(job) for job in jobs])
     engine.dispose()
 
-    async with open_engine(url) as migrated, open_history(migrated, tell=lambda _: None, now=lambda: NOON) as history:
+    async with open_database(url) as migrated, open_history(migrated, tell=lambda _: None, now=lambda: NOON) as history:
         for wanted in (*odd.items(), *((name, None) for name in odd if name != "n"), ("n", "null")):
             page = await history.page(JobFilter(labels=(wanted,)), limit=2, cursor=None)
             assert [job.id for job in page.jobs] == [jobs[0].id], wanted

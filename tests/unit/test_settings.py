@@ -284,4 +284,4 @@ def test_values_that_make_no_sense_are_refused(name: str, value: object) -> None
 def test_the_database_lies_in_the_data_folder_by_itself() -> None:
     """And elsewhere where that is asked for."""
     assert Settings().database.endswith("/data/gateway.db")
-    assert Settings(database_url="sqlite+aiosqlite:///x.db").database == "sqlite+aiosqlite:///x.db"
+    assert Settings(database_url="sqlite:///x.db").database == "sqlite:///x.db"

@@ -1,36 +1,16 @@
-"""How the database is opened: its pragmas, and its schema through migrations alone."""
+"""The database's schema, through migrations alone."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.domain.errors import StoreAway
-from app.store import regexes
 
 _MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
-_BUSY_MS = 5_000
-
-
-@asynccontextmanager
-async def open_engine(url: str) -> AsyncIterator[AsyncEngine]:
-    """An engine on a database whose schema is the newest."""
-    await asyncio.to_thread(migrate, url)
-    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
-    event.listen(engine.sync_engine, "connect", _prepare)
-    try:
-        yield engine
-    finally:
-        await engine.dispose()
 
 
 def migrate(url: str) -> None:
@@ -52,14 +32,5 @@ def migrations(url: str) -> Config:
     """Alembic's configuration for this database."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
-    config.attributes["url"] = make_url(url).set(drivername="sqlite")
+    config.attributes["url"] = url
     return config
-
-
-def _prepare(connection: Any, _record: object) -> None:
-    connection.create_function(*regexes.AS_FUNCTION, deterministic=True)
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.close()
