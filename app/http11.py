@@ -1,22 +1,91 @@
 """HTTP/1.1 towards clients."""
 
+import asyncio
+import os
 import re
-from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple
+import socket
+from functools import lru_cache
+from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+_VANISHED_AFTER_S = 30
+# As Linux names them; elsewhere the system's own patience has to do.
+_WATCHED = tuple(
+    (level, getattr(socket, name), value)
+    for level, name, value in (
+        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", _VANISHED_AFTER_S),
+        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 5),
+        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", _VANISHED_AFTER_S * 1000),
+    )
+    if hasattr(socket, name)
+)
 _OFFER = re.compile(rb"\r\nupgrade:[ \t]*h2c[ \t]*(?=\r\n)", re.IGNORECASE)
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _REQUEST = re.compile(rb"[A-Z]{1,20}( [^\r\n]*|$)")
 _LONGEST_HEAD = 64 * 1024
 
 
-class Wire(NamedTuple):
-    """A connection as the server has it: its own `send`, which waits for nothing but room, and the way to break it off."""
+class Wire:
+    """A connection as an answer without end uses it, past everything that wraps `send`: a thousand are written in turn."""
 
-    send: Callable[[Any], Coroutine[Any, Any, None]]
-    cut: Callable[[], None]
+    __slots__ = ("_cycle", "_descriptor", "_transport")
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._transport = cycle.transport
+        self._descriptor: int = cycle.transport.get_extra_info("socket").fileno()
+
+    def write(self, chunk: bytes) -> bool:
+        """A piece of the body, if there is room. False: there is none, and nothing was taken."""
+        transport = self._transport
+        if transport.is_closing():  # from here on the descriptor may be another file's
+            return True
+        framed = _chunked(chunk)
+        if transport.get_write_buffer_size():
+            if self._cycle.flow.write_paused:
+                return False
+            transport.write(framed)
+            return True
+        # Nothing waits before it, so it may pass by the transport's queue, which costs much beside the sending itself.
+        try:
+            sent = os.write(self._descriptor, framed)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return True  # the server notices by itself, and whoever serves the viewer hears of it by `receive`
+        if sent < len(framed):
+            transport.write(framed[sent:])
+        return True
+
+    def end(self) -> bool:
+        """The end of the body, if there is room."""
+        sending = self._cycle.send(_END)
+        try:
+            sending.send(None)
+        except StopIteration:
+            return True
+        sending.close()
+        return False
+
+    async def room(self) -> None:
+        """Wait until there is some, or nobody is left to need it."""
+        if not self._cycle.disconnected:
+            await self._cycle.flow.drain()
+
+    def cut(self) -> None:
+        """Break off, whatever has not gone out."""
+        self._transport.abort()
+
+
+@lru_cache(1)
+def _chunked(chunk: bytes) -> bytes:
+    """In the transfer coding of HTTP/1.1. The same piece goes to many in a row."""
+    return b"%x\r\n%b\r\n" % (len(chunk), chunk)
+
+
+_END: Any = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 class Http11(HttpToolsProtocol):
@@ -28,12 +97,20 @@ class Http11(HttpToolsProtocol):
 
     _head = b""
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody who is gone without a word is noticed: nothing that was sent to them is acknowledged."""
+        super().connection_made(transport)
+        peer = transport.get_extra_info("socket")
+        if peer is not None and peer.family in (socket.AF_INET, socket.AF_INET6):
+            for level, option, value in _WATCHED:
+                peer.setsockopt(level, option, value)
+
     def on_headers_complete(self) -> None:
         """The application is called at the next turn; streams find their connection in its scope."""
         super().on_headers_complete()
         if self.cycle is not None:
             scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]  # ASGI's, with a word of ours
-            scope["wire"] = Wire(send=self.cycle.send, cut=self.transport.abort)
+            scope["wire"] = Wire(self.cycle)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client. A head is passed on once it is whole, in however many pieces it came."""

@@ -20,6 +20,7 @@ _NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 _DESCRIPTORS = "20000"
 _LOOK_AGAIN_S = 0.02
 _WITHIN_S = 60.0
+_LIFE_SIGN_S = 1.0  # as the network that the gateway carries
 
 Publish = Callable[[Sequence[bytes]], Awaitable[None]]
 
@@ -41,6 +42,7 @@ Start = Callable[[Path], AbstractAsyncContextManager[Server]]
 async def ours(_tools: Path) -> AsyncIterator[Server]:
     """The gateway, whose Access Point tells the events: each goes through the log."""
     async with scripted_network() as network, gateway(network) as (pid, port):
+        network.life_sign_s = _LIFE_SIGN_S
         yield Server(pid=pid, port=port, target=f"/v1/jobs/{network.job_id}/events", publish=_said_by(network))
 
 

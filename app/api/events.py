@@ -1,25 +1,23 @@
 """Streams: one job's, and the feed over all."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
-import msgspec
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from app.api.accepting import preferred
 from app.api.access import CallerDep
 from app.api.frames import Frames
 from app.api.rooms import Rooms, RoomsDep
-from app.api.schemas.common import LARGEST_ID
+from app.api.schemas.events import EventsQuery, StreamQuery
 from app.api.schemas.jobs import job_view
-from app.api.streams import NDJSON, SSE, EventStream
+from app.api.streams import NDJSON, OF_ALL, OF_JOB, SSE, EventStream
 from app.domain.access import Caller
 from app.domain.errors import Invalid, StreamNotShared
 from app.domain.jobs import Job
 from app.services.gatekeeper import Passed
+from app.services.streams import Watched
 
 router = APIRouter(tags=["events"])
 
@@ -29,29 +27,23 @@ _STREAM = {
     "content": {"text/event-stream": {}, "application/x-ndjson": {}},
 }
 
-After = Annotated[int | None, Query(ge=0, le=LARGEST_ID, description="Go on after this event; the header wins")]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="Go on after this event")]
-Ticket = Annotated[
-    str | None, Query(alias="ticket", description="Of POST /v1/stream-tickets, for browsers; others send a key")
-]
-Form = Annotated[
-    Literal["json", "text"],
-    Query(alias="format", description="`text`: each message as lines that people read, in a `text` event in its place"),
-]
 Accept = Annotated[str, Header(include_in_schema=False)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watcher:
-    """Who watches. `cookie` is None where a key was sent, or none was needed."""
+    """Who watches, and for whom streams are counted. `cookie` is None where a key was sent, or none was needed."""
 
     caller: Caller
+    client: str
     cookie: str | None
 
 
-async def _watcher(request: Request, caller: CallerDep, _ticket: Ticket = None) -> Watcher:
+async def _watcher(request: Request, caller: CallerDep) -> Watcher:
     passed: Passed | None = request.scope.get("passed")
-    return Watcher(caller=caller, cookie=passed.cookie if passed else None)
+    host = request.client.host if request.client else ""
+    return Watcher(caller=caller, client=caller.key_id or host, cookie=passed.cookie if passed else None)
 
 
 WatcherDep = Annotated[Watcher, Depends(_watcher)]
@@ -66,55 +58,57 @@ WatcherDep = Annotated[Watcher, Depends(_watcher)]
 async def job_events(
     *,
     job_id: UUID,
+    asked: Annotated[StreamQuery, Query()],
     rooms: RoomsDep,
     watcher: WatcherDep,
-    after: After = None,
     last_event_id: LastEventId = None,
-    form: Form = "json",
     accept: Accept = "",
 ) -> Response:
     """A job's events from the first on (or after a position), live until its `end`."""
     # The position before the job: whoever skips what the snapshot holds must not skip what came between the two looks.
     as_of = await rooms.history.head()
     job = _shared(await rooms.jobs.job(job_id))
-    position = await _position(rooms, after, last_event_id, otherwise=0)
+    position = await _position(rooms, asked.after, last_event_id, otherwise=0)
     end = await rooms.history.end_of(job_id)
     if end is not None and position >= end:
         return Response(status_code=204)
+    frames = _frames(accept)
     snapshot = f'{{"job":{job_view(job).model_dump_json()},"as_of":{as_of}}}'
-    return EventStream(
-        rooms.streams,
-        job_id,
-        position=position,
-        snapshot=snapshot,
-        frames=_frames(accept),
-        form=form,
-        visiting=_visiting(rooms, watcher),
-    )
+    watched = Watched(render=OF_JOB[frames, asked.format], job_id=job_id)
+    return _stream(rooms, watched, watcher, position=position, snapshot=snapshot, frames=frames)
 
 
 @router.get("/v1/events", operation_id="events", response_class=Response, responses={200: _STREAM})
 async def events(
     *,
+    asked: Annotated[EventsQuery, Query()],
     rooms: RoomsDep,
     watcher: WatcherDep,
-    after: After = None,
     last_event_id: LastEventId = None,
-    form: Form = "json",
     accept: Accept = "",
 ) -> Response:
-    """The events of every job, from now on (or after a position), for as long as one listens."""
+    """The events of every job that fits, from now on (or after a position), for as long as one listens."""
     head = await rooms.history.head()
-    position = await _position(rooms, after, last_event_id, otherwise=head)
-    snapshot = msgspec.json.encode({"as_of": head}).decode()
+    position = await _position(rooms, asked.after, last_event_id, otherwise=head)
+    wanted = asked.wanted()
+    if wanted is not None:
+        await rooms.history.page(wanted, limit=1, cursor=None)  # a pattern that nobody understands is told at once
+    frames = _frames(accept)
+    watched = Watched(render=OF_ALL[frames, asked.format], wanted=wanted)
+    return _stream(rooms, watched, watcher, position=position, snapshot=f'{{"as_of":{head}}}', frames=frames)
+
+
+def _stream(
+    rooms: Rooms, watched: Watched, watcher: Watcher, *, position: int, snapshot: str, frames: Frames
+) -> EventStream:
     return EventStream(
         rooms.streams,
-        None,
+        watched,
         position=position,
         snapshot=snapshot,
-        frames=_frames(accept),
-        form=form,
-        visiting=_visiting(rooms, watcher),
+        frames=frames,
+        client=watcher.client,
+        visiting=lambda leave: rooms.gatekeeper.visiting(watcher.caller, cookie=watcher.cookie, leave=leave),
     )
 
 
@@ -143,8 +137,3 @@ async def _position(rooms: Rooms, after: int | None, last_event_id: str | None, 
 def _frames(accept: str) -> Frames:
     kind = preferred(accept, (SSE.media_type, NDJSON.media_type))
     return NDJSON if kind == NDJSON.media_type else SSE
-
-
-def _visiting(rooms: Rooms, watcher: Watcher) -> Callable[[Callable[[], None]], AbstractContextManager[object]]:
-    """A stay, which ends with the watcher's key."""
-    return lambda leave: rooms.gatekeeper.visiting(watcher.caller, cookie=watcher.cookie, leave=leave)

@@ -43,6 +43,8 @@ class Requests:
         with bound_contextvars(request_id=request_id, client=_address(scope)):
             try:
                 await self._app(scope, receive, send_with_id)
+                if stay := scope.pop("then", None):
+                    await stay()
             finally:
                 log.info("request", extra=_facts(scope, status=status, took_s=time.monotonic() - began))
 

@@ -33,6 +33,7 @@ from app.domain.errors import (
     StoreAway,
     TooLarge,
     TooManyAttempts,
+    TooManyStreams,
     Unanswered,
     Unreachable,
 )
@@ -50,6 +51,7 @@ STATUSES: dict[type[GatewayError], int] = {
     KeyInUse: 409,
     NotAdmitted: 401,
     TooManyAttempts: 429,
+    TooManyStreams: 429,
     NotFromThere: 403,
     HostNotAllowed: 421,
     NotYours: 403,

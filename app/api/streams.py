@@ -3,16 +3,15 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager
-from uuid import UUID
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 
 from sse_starlette import EventSourceResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from app.api.frames import Frames, NdjsonFrames, SseFrames, of_all, of_all_as_text, of_job, of_job_as_text
 from app.domain.events import Event
-from app.http11 import Wire
-from app.services.streams import Render, Streams, Viewer
+from app.services.streams import Render, Streams, Viewer, Watched
 
 SSE: Frames = SseFrames()
 NDJSON: Frames = NdjsonFrames()
@@ -53,67 +52,69 @@ OF_ALL = {
 }
 
 
-class Outlet:
-    """A connection as the streams use it: past everything that wraps `send`, for a thousand of them are written in turn."""
-
-    def __init__(self, wire: Wire, *, ping: bytes) -> None:
-        self.ping = ping
-        self._wire = wire
-
-    def at_once(self, chunk: bytes, *, last: bool) -> bool:
-        """The server's `send` writes without a wait where there is room, and begins with the wait where there is none."""
-        sending = self._wire.send(_body(chunk, last=last))
-        try:
-            sending.send(None)
-        except StopIteration:
-            return True
-        sending.close()
-        return False
-
-    async def wait(self, chunk: bytes, *, last: bool) -> None:
-        """As soon as there is room."""
-        await self._wire.send(_body(chunk, last=last))
-
-    def cut(self) -> None:
-        """Break off."""
-        self._wire.cut()
-
-
 class EventStream(EventSourceResponse):
     """One task for each connection: it sends what there is, and then waits for the caller to leave."""
 
     def __init__(
         self,
         streams: Streams,
-        job_id: UUID | None,
+        watched: Watched,
         *,
         position: int,
         snapshot: str,
         frames: Frames,
-        form: str,
+        client: str,
         visiting: Callable[[Callable[[], None]], AbstractContextManager[object]],
     ) -> None:
         super().__init__(_nothing(), headers=_HEADERS, media_type=frames.media_type, ping=0)
         self._streams = streams
-        self._job_id = job_id
+        self._watched = watched
         self._position = position
-        self._first = frames.snapshot(snapshot, position=position, retry_ms=random.randint(*_RETRY_MS))  # noqa: S311
+        self._snapshot = snapshot
         self._frames = frames
-        self._render = (OF_ALL if job_id is None else OF_JOB)[frames, form]
+        self._client = client
         self._visiting = visiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """ASGI. Raises TooManyStreams before anything was sent.
+
+        What serves the viewer is left in the scope, `then`: to be called once everything that led here has returned,
+        for a thousand viewers stay for hours.
+        """
         if scope["method"] == "HEAD":
             await super().__call__(scope, receive, send)
             return
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        outlet = Outlet(scope["wire"], ping=self._frames.ping)
-        first, self._first = self._first, b""  # a stream may last for days
-        await outlet.wait(first, last=False)
-        viewer = Viewer(outlet, cursor=self._position)
-        with self._visiting(viewer.send_home):
-            await self._streams.show(self._job_id, viewer, render=self._render, left=lambda: _left(receive))
+        with ExitStack() as place:
+            place.enter_context(self._streams.place(self._client))
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            viewer = Viewer(
+                scope["wire"],
+                cursor=self._position,
+                first=_standing(self._snapshot, self._frames, position=self._position),
+                still_here=_SIGNS[self._frames],
+            )
+            scope["then"] = partial(
+                _stay,
+                viewer,
+                self._streams,
+                self._watched,
+                receive=receive,
+                visiting=self._visiting,
+                place=place.pop_all(),
+            )
+
+
+async def _stay(
+    viewer: Viewer,
+    streams: Streams,
+    watched: Watched,
+    *,
+    receive: Receive,
+    visiting: Callable[[Callable[[], None]], AbstractContextManager[object]],
+    place: ExitStack,
+) -> None:
+    with place, visiting(viewer.send_home):
+        await streams.show(watched, viewer, left=lambda: _left(receive))
 
 
 async def _left(receive: Receive) -> None:
@@ -121,8 +122,17 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-def _body(chunk: bytes, *, last: bool) -> Message:
-    return {"type": "http.response.body", "body": chunk, "more_body": not last}
+def _standing(snapshot: str, frames: Frames, *, position: int) -> bytes:
+    """Where this connection stands. Clients that are sent away together come back one by one."""
+    return frames.snapshot(snapshot, position=position, retry_ms=random.randint(*_RETRY_MS))  # noqa: S311
+
+
+def _sign_of_life(frames: Frames, position: int | None) -> bytes:
+    """A position that is told is where a client goes on that has seen nothing for long."""
+    return frames.ping if position is None else _standing(f'{{"as_of":{position}}}', frames, position=position)
+
+
+_SIGNS = {frames: partial(_sign_of_life, frames) for frames in (SSE, NDJSON)}
 
 
 async def _nothing() -> AsyncIterator[bytes]:

@@ -8,6 +8,7 @@ GatewayError
 ├── KeyInUse             … or for one that is still under way
 ├── NotAdmitted          no key, or none that is valid
 │   └── TooManyAttempts  … too often
+├── TooManyStreams       as many are open as there may be
 ├── NotFromThere         the request comes by a host name or from a web page that is not let in
 ├── NotYours             another team's to do or to see, another person's, or another role's
 ├── Invalid              a field is wrong; names it and what is allowed
@@ -144,6 +145,12 @@ class TooManyAttempts(NotAdmitted):
     """So many invalid keys at a time that not even their refusals are kept waiting any more."""
 
     code = "too-many-attempts"
+
+
+class TooManyStreams(GatewayError):
+    """As many streams are open as there may be, of this client or of all."""
+
+    code = "too-many-streams"
 
 
 class NotFromThere(GatewayError):

@@ -208,8 +208,20 @@ class History(Protocol):
     async def latest_statuses(self, job_id: UUID | None, *, limit: int, cursor: str | None) -> StatusPage:
         """Of each job that has a JobStatus, or of this one. Raises Invalid for another query's cursor."""
 
-    async def events(self, job_id: UUID | None, *, after: int, limit: int, late_too: bool = False) -> Sequence[Event]:
-        """Events in order after a position: of one job, or of all with None."""
+    async def events(
+        self,
+        job_id: UUID | None,
+        *,
+        after: int,
+        until: int | None = None,
+        limit: int,
+        late_too: bool = False,
+        wanted: JobFilter | None = None,
+    ) -> Sequence[Event]:
+        """Events in order after a position, up to another: of one job, or with None of all, or of those that are `wanted`.
+
+        Of `wanted.phases` one must be the job's before the event or after it. Raises as `page` does.
+        """
 
     async def statuses(self, job_id: UUID) -> Sequence[JobStatus]:
         """Every JobStatus of a job, oldest first."""

@@ -16,9 +16,14 @@ from app.domain.ports import Actions, History
 from app.domain.reports import JobReport, Me, StreamLine
 from app.services.contact import Contact
 
+_LATEST = 1_000
+
 
 class Observer:
-    """News of one job is applied one piece at a time, each on what the one before it left in the history."""
+    """News of one job is applied one piece at a time, each on what the one before it left in the history.
+
+    Of the jobs that there was news of last it is remembered what that was: lines come often.
+    """
 
     def __init__(
         self,
@@ -34,6 +39,7 @@ class Observer:
         self._contact = contact
         self._now = now
         self._lost_after = lost_after
+        self._latest: dict[UUID, Job] = {}
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def hear_router(self, report: JobReport, *, position: Mark | None = None) -> Job:
@@ -66,7 +72,7 @@ class Observer:
     async def hear_lines(self, job_id: UUID, lines: Sequence[StreamLine]) -> Job:
         """Apply lines of the job's status stream, up to its end; they are kept together."""
         async with self._turn(job_id):
-            before = job = await self.known(job_id)
+            before = job = self._latest.get(job_id) or await self.known(job_id)
             events: list[NewEvent] = []
             try:
                 for line in lines:
@@ -117,7 +123,12 @@ class Observer:
         return await self._actions.creator(report.id)
 
     async def _keep(self, told: Told, position: Mark | None) -> Job:
+        self._latest.pop(told.job.id, None)  # whether it was kept is not known before the end
         await self._history.keep(told, position=position)
+        if not told.job.is_over:
+            self._latest[told.job.id] = told.job
+        if len(self._latest) > _LATEST:
+            del self._latest[next(iter(self._latest))]
         return told.job
 
     async def _apply(self, job_id: UUID, rule: Callable[[Job], Told | None]) -> Job:

@@ -7,20 +7,25 @@ begins with a replay is one who lags, so replay and live are one code path.
 
 import asyncio
 import logging
-from bisect import bisect_right
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from time import monotonic
 from typing import Protocol
 from uuid import UUID
 
+from app.domain.errors import TooManyStreams
 from app.domain.events import Event
-from app.domain.ports import History
+from app.domain.ports import History, JobFilter
+from app.services.rings import Past, Ring
 
-_TICK_S = 0.02  # between two flushes of one stream; after a pause the first leaves at once
+_TICK_S = 0.02  # between two flushes of one stream that many watch; after a pause the first leaves at once
+_REST = 4  # times what a flush took, where that is less: few who watch wait for less
 _TURN = 250  # viewers served before others have their turn
-_CHUNK_BYTES = 64 * 1024
 _SLICE = 500
+_WINDOW = 20_000  # numbers of the log that are looked through at a time for the jobs that fit
 _PENDING_AT_MOST = 5_000
 _BUDGET_BYTES = 64 * 1024 * 1024
 log = logging.getLogger(__name__)
@@ -29,139 +34,147 @@ Render = Callable[[Sequence[Event]], Awaitable[Sequence[bytes]]]
 
 
 class Outlet(Protocol):
-    """A viewer's connection."""
+    """A viewer's connection. Once it is broken off, whatever is written is taken and goes nowhere."""
 
-    ping: bytes
+    def write(self, chunk: bytes) -> bool:
+        """Hand it over. False: there is no room, and nothing was taken."""
 
-    def at_once(self, chunk: bytes, *, last: bool) -> bool:
-        """Hand it over. False: that would need waiting, and nothing was taken."""
+    def end(self) -> bool:
+        """Nothing follows. False: there is no room to say so."""
 
-    async def wait(self, chunk: bytes, *, last: bool) -> None:
-        """Hand it over as soon as there is room."""
+    async def room(self) -> None:
+        """Wait until there is some."""
 
     def cut(self) -> None:
         """Break off, whatever has not gone out."""
 
 
-class Ring:
-    """The newest frames of a stream: all of those after `since`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What is watched, and in which form: one job, or the jobs that fit, or all."""
 
-    def __init__(self, since: int) -> None:
-        self.since = since
-        self.size = 0
-        self._numbers: list[int] = []
-        self._frames: list[bytes] = []
-
-    @property
-    def newest(self) -> int:
-        """The number of the last one; of the event before the first, where there is none."""
-        return self._numbers[-1] if self._numbers else self.since
-
-    def append(self, number: int, frame: bytes) -> None:
-        """The next one."""
-        self._numbers.append(number)
-        self._frames.append(frame)
-        self.size += len(frame)
-
-    def after(self, cursor: int) -> tuple[bytes, int]:
-        """The next frames after a cursor that is not before `since`, as one chunk, and the cursor behind them."""
-        first = place = bisect_right(self._numbers, cursor)
-        size = 0
-        while place < len(self._frames) and size < _CHUNK_BYTES:
-            size += len(self._frames[place])
-            place += 1
-        return b"".join(self._frames[first:place]), self._numbers[place - 1] if place > first else cursor
-
-    def drop_older_half(self) -> None:
-        """Make room: those who lag so far behind go to the log."""
-        half = (len(self._frames) + 1) // 2
-        self.since = self._numbers[half - 1]
-        self.size -= sum(map(len, self._frames[:half]))
-        del self._numbers[:half], self._frames[:half]
+    render: Render
+    job_id: UUID | None = None
+    wanted: JobFilter | None = None
 
 
 class Viewer:
     """Somebody who watches a stream, and has everything of it up to the cursor."""
 
-    def __init__(self, outlet: Outlet, *, cursor: int) -> None:
-        self.outlet = outlet
+    def __init__(self, outlet: Outlet, *, cursor: int, first: bytes, still_here: Callable[[int | None], bytes]) -> None:
+        """`first` goes before all events. `still_here` makes what is sent when nothing comes: given a position, it tells
+        that.
+        """
+        self.write: Callable[[bytes], bool] = outlet.write
+        self.room = outlet.room
         self.cursor = cursor
-        self.lags = True
+        self.told = cursor
+        self.served_s = monotonic()
         self.over = False
-        self.served_s = monotonic()
         self.catching_up: asyncio.Task[None] | None = None
+        self.owed = first
+        self.still_here = still_here
+        self._outlet = outlet
 
-    def give(self, chunk: bytes, *, last: bool = False) -> bool:
-        """Without waiting. False: nothing was taken."""
-        if not self.outlet.at_once(chunk, last=last):
-            return False
-        self.served_s = monotonic()
-        self.over = last
+    def give(self, chunk: bytes, *, cursor: int) -> bool:
+        """Without waiting: everything up to the cursor. False: nothing was taken."""
+        if chunk:
+            if not self.write(chunk):
+                return False
+            self.served_s = monotonic()
+            self.told = cursor
+        self.cursor = cursor
         return True
 
+    def end(self) -> bool:
+        """End the stream cleanly, without waiting. False: there is no room to say so."""
+        if not self.over and self._outlet.end():
+            self.leave()
+        return self.over
+
+    def cut(self) -> None:
+        """Break off."""
+        self.leave()
+        self._outlet.cut()
+
     def send_home(self) -> None:
-        """End the stream cleanly; who cannot even take that is cut off."""
-        if not self.over and not self.give(b"", last=True):
-            self.outlet.cut()
+        """End the stream; who cannot even be told is cut off."""
+        if not self.end():
+            self.cut()
+
+    def leave(self) -> None:
+        """Whatever is written from now on goes nowhere."""
         self.over = True
+        self.write = _into_nothing
+
+
+def _into_nothing(_chunk: bytes) -> bool:
+    return True
 
 
 class Channel:
     """One stream in one form, with those who watch it."""
 
-    def __init__(
-        self, job_id: UUID | None, *, render: Render, since: int, history: History, stall_s: float, at_a_time: int
-    ) -> None:
-        self.job_id = job_id
+    def __init__(self, watched: Watched, *, since: int, history: History, stall_s: float, at_a_time: int) -> None:
+        self.job_id = watched.job_id
         self.ring = Ring(since)
+        self.past = Past(self._piece)
         self.viewers: set[Viewer] = set()
-        self._render = render
+        # Who has everything up to `_at`; while a chunk is handed round, who had it `_before` that; and who has caught up
+        # since, each with a cursor of its own.
+        self._abreast: set[Viewer] = set()
+        self._waiting: set[Viewer] = set()
+        self._fresh: set[Viewer] = set()
+        self._at = self._before = self._told = since
+        self._served_s = monotonic()
+        self._render = watched.render
+        self._wanted = watched.wanted
         self._stall_s = stall_s
         self._history = history
         self._at_a_time = at_a_time
         self._end: int | None = None
         self._pending: list[Event] = []
+        self._head = since
         self._news = asyncio.Event()
 
-    def notice(self, events: Sequence[Event]) -> None:
-        """What was told, in order; to be shown at the next turn."""
-        self._pending += events
-        if len(self._pending) > _PENDING_AT_MOST:
-            self.restart(self._pending[-1].id)
+    @property
+    def size(self) -> int:
+        """What its frames take, in bytes."""
+        return self.ring.size + self.past.size
+
+    def notice(self, events: Sequence[Event], *, head: int) -> None:
+        """What was told, in order, and how far the log goes; to be shown at the next turn."""
+        self._head = head
+        if self._wanted is None:
+            self._pending += events
+            if len(self._pending) > _PENDING_AT_MOST:
+                self.restart(self._pending[-1].id)
         self._news.set()
 
     def restart(self, since: int) -> None:
         """Forget what is here: it is in the log, and everybody goes on from there."""
         self.ring = Ring(since)
         self._pending.clear()
-        for viewer in self.viewers:
-            if not viewer.lags:
-                self._lag(viewer)
+        for viewer in [*self._abreast, *self._waiting, *self._fresh]:
+            self.lag(viewer)
+        self._at = since
+
+    def make_room(self) -> None:
+        """Let go of what has not been wanted for longest."""
+        if self.past.size:
+            self.past.drop_oldest()
+        else:
+            self.ring.drop_older_half()
 
     async def run(self) -> None:
         """Show what is told, for ever."""
         while True:
             await self._news.wait()
             self._news.clear()
-            if self._pending:
-                await self._take_in()
-                await self._flush()
-            await asyncio.sleep(_TICK_S)
-
-    def _lag(self, viewer: Viewer) -> None:
-        viewer.lags = True
-        viewer.catching_up = asyncio.create_task(self.see_to(viewer), name="catching up")
-
-    async def _catch_up(self, viewer: Viewer) -> None:
-        while not viewer.over:
-            if viewer.cursor < self.ring.since:
-                await self._replay(viewer)
-                continue
-            chunk, cursor = self.ring.after(viewer.cursor)
-            if not chunk and not self._is_over(viewer.cursor):
-                viewer.lags = False
-                return
-            await self._hand(viewer, chunk, cursor)
+            began_s = monotonic()
+            await self._take_in()
+            await self._flush()
+            await asyncio.sleep(min(_TICK_S, _REST * (monotonic() - began_s)))
 
     async def see_to(self, viewer: Viewer) -> None:
         """Send all there is, as fast as the viewer takes it; from then on it is served with everybody else."""
@@ -169,77 +182,154 @@ class Channel:
             await self._catch_up(viewer)
         except Exception:
             log.exception("a viewer could not be served")
-            viewer.over = True
-            viewer.outlet.cut()
+            viewer.cut()
 
-    async def _replay(self, viewer: Viewer) -> None:
-        """One slice of the log."""
-        since = self.ring.since
-        events = await self._history.events(self.job_id, after=viewer.cursor, limit=self._at_a_time)
-        frames = Ring(viewer.cursor)
-        for event, frame in zip(events, await self._render(events), strict=True):
-            frames.append(event.id, frame)
-            self._note_end(event)
-        while not viewer.over:
-            chunk, cursor = frames.after(viewer.cursor)
-            if not chunk:
-                break
-            await self._hand(viewer, chunk, cursor)
-        if len(events) < self._at_a_time:
-            # Whatever is not after `since` was in the log before this look.
-            viewer.cursor = max(viewer.cursor, since)
+    def lag(self, viewer: Viewer) -> None:
+        """It has a task of its own until it has caught up."""
+        self._step_out(viewer)
+        viewer.catching_up = asyncio.create_task(self.see_to(viewer), name="catching up")
 
-    async def _hand(self, viewer: Viewer, chunk: bytes, cursor: int) -> None:
-        last = self._is_over(cursor)
-        if not viewer.give(chunk, last=last):
-            try:
-                async with asyncio.timeout(self._stall_s):
-                    await viewer.outlet.wait(chunk, last=last)
-            except TimeoutError:
-                log.info("a viewer that takes nothing was cut off", extra={"after_s": self._stall_s})
-                viewer.outlet.cut()
-                viewer.over = True
-                return
-            viewer.over, viewer.served_s = viewer.over or last, monotonic()
-        viewer.cursor = cursor
+    def leave(self, viewer: Viewer) -> None:
+        """It is served no more."""
+        self._step_out(viewer)
+        self.viewers.discard(viewer)
+        viewer.leave()
+        if viewer.catching_up is not None:
+            viewer.catching_up.cancel()
 
-    async def _take_in(self) -> None:
-        events, self._pending = self._pending, []
-        ring = self.ring
-        try:
-            frames = await self._render(events)
-        except Exception:
-            log.exception("events could not be made into frames")
-            self.restart(events[-1].id)
-        if ring is not self.ring:
-            return  # begun anew meanwhile
-        for event, frame in zip(events, frames, strict=True):
-            ring.append(event.id, frame)
-            self._note_end(event)
-
-    async def _flush(self) -> None:
-        begun, ready = -1, (b"", -1)
-        for served, viewer in enumerate(tuple(self.viewers), start=1):
-            if not viewer.lags and not viewer.over:
-                if viewer.cursor != begun:
-                    begun, ready = viewer.cursor, self.ring.after(viewer.cursor)
-                self._offer(viewer, *ready)
+    async def ping(self, *, before_s: float) -> None:
+        """Give a sign of life to those who were last served before that moment."""
+        for served, viewer in enumerate([*self._abreast, *self._fresh], start=1):
+            if viewer in self._abreast:
+                self._account(viewer)
+            if viewer.served_s <= before_s and not viewer.over:
+                # It says where the stream stands if that is further than the viewer was told.
+                sign = viewer.still_here(viewer.cursor if viewer.cursor > viewer.told else None)
+                if not viewer.give(sign, cursor=viewer.cursor):
+                    viewer.owed = sign
+                    self.lag(viewer)
             if served % _TURN == 0:
                 await asyncio.sleep(0)
 
-    def _offer(self, viewer: Viewer, chunk: bytes, cursor: int) -> None:
-        if viewer.cursor >= self.ring.since:
-            if not chunk:
-                return
-            if viewer.give(chunk, last=self._is_over(cursor)):
-                viewer.cursor = cursor
-                if viewer.over or cursor >= self.ring.newest:
-                    return
-        self._lag(viewer)
+    def _step_out(self, viewer: Viewer) -> None:
+        if viewer in self._abreast:
+            self._account(viewer)
+        elif viewer in self._waiting:
+            viewer.cursor = self._before
+        for group in (self._abreast, self._waiting, self._fresh):
+            group.discard(viewer)
 
-    def _note_end(self, event: Event) -> None:
-        if self.job_id is not None and event.is_end:
-            self._end = event.id
+    def _account(self, viewer: Viewer) -> None:
+        """What was done for all was done for it."""
+        viewer.cursor = self._at
+        viewer.told = max(viewer.told, self._told)
+        viewer.served_s = max(viewer.served_s, self._served_s)
+
+    async def _catch_up(self, viewer: Viewer) -> None:
+        if viewer.owed:
+            owed, viewer.owed = viewer.owed, b""
+            await self._hand(viewer, owed, cursor=viewer.cursor)
+        while not viewer.over:
+            if self._is_over(viewer.cursor):
+                await self._see_out(viewer)
+                return
+            ring = self.ring if viewer.cursor >= self.ring.since else await self.past.after(viewer.cursor)
+            chunk, cursor = ring.after(viewer.cursor)
+            if ring is self.ring and not chunk:
+                viewer.cursor = cursor
+                self._fresh.add(viewer)
+                return
+            await self._hand(viewer, chunk, cursor=cursor)
+
+    async def _hand(self, viewer: Viewer, chunk: bytes, *, cursor: int) -> None:
+        await self._patiently(viewer, lambda: viewer.give(chunk, cursor=cursor))
+
+    async def _see_out(self, viewer: Viewer) -> None:
+        await self._patiently(viewer, viewer.end)
+
+    async def _patiently(self, viewer: Viewer, done: Callable[[], bool]) -> None:
+        if done():
+            return
+        try:
+            async with asyncio.timeout(self._stall_s):
+                while not (viewer.over or done()):
+                    await viewer.room()
+        except TimeoutError:
+            log.info("a viewer that takes nothing was cut off", extra={"after_s": self._stall_s})
+            viewer.cut()
+
+    async def _piece(self, cursor: int) -> Ring:
+        """One slice of the log. Whatever is not after the ring's `since` is there before this look."""
+        piece = Ring(cursor)
+        await self._read(piece, head=self.ring.since)
+        return piece
+
+    async def _read(self, ring: Ring, *, head: int) -> None:
+        """Go on in the log, which goes as far as `head` at least; how far at a time has a bound, whatever fits."""
+        until = head if self._wanted is None else min(head, ring.upto + _WINDOW)
+        events = await self._history.events(
+            self.job_id, after=ring.upto, until=until, limit=self._at_a_time, wanted=self._wanted
+        )
+        await self._add(events, to=ring)
+        if len(events) < self._at_a_time:
+            ring.reach(until)
+
+    async def _add(self, events: Sequence[Event], *, to: Ring) -> None:
+        for event, frame in zip(events, await self._render(events), strict=True):
+            to.append(event.id, frame)
+            if self.job_id is not None and event.is_end:
+                self._end = event.id
+
+    async def _take_in(self) -> None:
+        """What was told is taken as it is; which jobs fit, the log knows, and says it once for all who asked for the same."""
+        ring, head = self.ring, self._head
+        try:
+            if self._wanted is None:
+                events, self._pending = self._pending, []
+                await self._add(events, to=ring)
+            else:
+                while ring.upto < head:
+                    await self._read(ring, head=head)
+        except Exception:
+            log.exception("events could not be made into frames")
+            self.restart(head)
+
+    async def _flush(self) -> None:
+        self._join()
+        if self._at < self.ring.since:  # it has let go of what they have not been told
+            self.restart(self.ring.since)
+        while self._at < self.ring.upto:
+            await self._hand_round(*self.ring.after(self._at))
+        self._join()
+        if self._is_over(self._at):
+            for viewer in tuple(self._abreast):
+                if not viewer.end():
+                    self.lag(viewer)
+
+    def _join(self) -> None:
+        for viewer in tuple(self._fresh):
+            if viewer.cursor == self._at:
+                self._fresh.discard(viewer)
+                self._abreast.add(viewer)
+            elif viewer.cursor < self._at:
+                self.lag(viewer)
+
+    async def _hand_round(self, chunk: bytes, cursor: int) -> None:
+        """To everybody who is abreast; who has no room for it lags."""
+        self._before, self._at = self._at, cursor
+        if not chunk:
+            return
+        self._told, self._served_s = cursor, monotonic()
+        self._waiting, self._abreast = self._abreast, set()
+        while self._waiting:
+            batch = tuple(islice(self._waiting, _TURN))
+            behind = [viewer for viewer in batch if not viewer.write(chunk)]
+            for viewer in behind:
+                self.lag(viewer)
+            self._waiting.difference_update(batch)
+            self._abreast.update(batch)
+            self._abreast.difference_update(behind)
+            await asyncio.sleep(0)  # others have their turn, and what was written goes out
 
     def _is_over(self, cursor: int) -> bool:
         return self._end is not None and cursor >= self._end
@@ -249,14 +339,26 @@ class Streams:
     """All that are watched."""
 
     def __init__(
-        self, history: History, *, newest: int, ping_s: float, stall_s: float, at_a_time: int = _SLICE
+        self,
+        history: History,
+        *,
+        newest: int,
+        ping_s: float,
+        stall_s: float,
+        at_most: int = 10_000,
+        each: int = 1_000,
+        at_a_time: int = _SLICE,
     ) -> None:
+        """`at_most` at a time, and of one client `each`."""
         self._history = history
         self._at_a_time = at_a_time
         self._newest = newest
         self._ping_s = ping_s
         self._stall_s = stall_s
-        self._channels: dict[tuple[UUID | None, Render], Channel] = {}
+        self._at_most = at_most
+        self._each = each
+        self._clients: Counter[str] = Counter()
+        self._channels: dict[Watched, Channel] = {}
         self._runs: dict[Channel, asyncio.Task[None]] = {}
         self._closed = False
 
@@ -269,16 +371,31 @@ class Streams:
         of_job: dict[UUID | None, list[Event]] = {None: [event for event in events if not event.late]}
         for event in of_job[None]:
             of_job.setdefault(event.job_id, []).append(event)
-        for (job_id, _), channel in self._channels.items():
-            if told := of_job.get(job_id):
-                channel.notice(told)
+        for channel in self._channels.values():
+            if told := of_job.get(channel.job_id):
+                channel.notice(told, head=self._newest)
         self._keep_to_budget()
 
-    async def show(
-        self, job_id: UUID | None, viewer: Viewer, *, render: Render, left: Callable[[], Awaitable[object]]
-    ) -> None:
+    @contextmanager
+    def place(self, client: str) -> Iterator[None]:
+        """A place for one more stream of this client. Raises TooManyStreams."""
+        if self._clients[client] >= self._each:
+            raise TooManyStreams(f"You have {self._each} streams open, which is as many as one may; close some.")
+        if self._clients.total() >= self._at_most:
+            raise TooManyStreams(
+                f"{self._at_most} streams are open, which is as many as there may be; try again later."
+            )
+        self._clients[client] += 1
+        try:
+            yield
+        finally:
+            self._clients[client] -= 1
+            if not self._clients[client]:
+                del self._clients[client]
+
+    async def show(self, watched: Watched, viewer: Viewer, *, left: Callable[[], Awaitable[object]]) -> None:
         """Serve the viewer the events after its cursor, in order, as they come, until it has `left`."""
-        with self._watching(job_id, viewer, render=render) as channel:
+        with self._watching(watched, viewer) as channel:
             await channel.see_to(viewer)
             await left()
 
@@ -293,42 +410,31 @@ class Streams:
         """Tell viewers that nothing comes, for ever, so that who is gone is noticed on both sides."""
         while True:
             await asyncio.sleep(self._ping_s / 4)
-            due_s = monotonic() - self._ping_s
             for channel in tuple(self._channels.values()):
-                for served, viewer in enumerate(tuple(channel.viewers), start=1):
-                    if viewer.served_s <= due_s and not viewer.lags and not viewer.over:
-                        viewer.give(viewer.outlet.ping)
-                    if served % _TURN == 0:
-                        await asyncio.sleep(0)
+                await channel.ping(before_s=monotonic() - self._ping_s)
 
     @contextmanager
-    def _watching(self, job_id: UUID | None, viewer: Viewer, *, render: Render) -> Iterator[Channel]:
-        place = (job_id, render)
-        channel = self._channels.get(place)
-        if channel is None:
-            channel = self._channels[place] = Channel(
-                job_id,
-                render=render,
-                since=self._newest,
-                history=self._history,
-                stall_s=self._stall_s,
-                at_a_time=self._at_a_time,
-            )
-            self._runs[channel] = asyncio.create_task(channel.run(), name="stream")
+    def _watching(self, watched: Watched, viewer: Viewer) -> Iterator[Channel]:
+        channel = self._channels.get(watched) or self._open(watched)
         channel.viewers.add(viewer)
         if self._closed:
             viewer.send_home()
         try:
             yield channel
         finally:
-            viewer.over = True
-            if viewer.catching_up is not None:
-                viewer.catching_up.cancel()
-            channel.viewers.discard(viewer)
+            channel.leave(viewer)
             if not channel.viewers:
-                del self._channels[place]
+                del self._channels[watched]
                 self._runs.pop(channel).cancel()
+                channel.past.close()
+
+    def _open(self, watched: Watched) -> Channel:
+        channel = self._channels[watched] = Channel(
+            watched, since=self._newest, history=self._history, stall_s=self._stall_s, at_a_time=self._at_a_time
+        )
+        self._runs[channel] = asyncio.create_task(channel.run(), name="stream")
+        return channel
 
     def _keep_to_budget(self) -> None:
-        while sum(channel.ring.size for channel in self._channels.values()) > _BUDGET_BYTES:
-            max(self._channels.values(), key=lambda channel: channel.ring.size).ring.drop_older_half()
+        while sum(channel.size for channel in self._channels.values()) > _BUDGET_BYTES:
+            max(self._channels.values(), key=lambda channel: channel.size).make_room()

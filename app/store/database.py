@@ -1,6 +1,7 @@
 """The database in threads of its own: each transaction goes there and back once, whatever its length."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -46,7 +47,8 @@ class Database:
         with ThreadPoolExecutor(1, thread_name_prefix="database writer") as thread:
             connection = await asyncio.get_running_loop().run_in_executor(thread, self._engine.connect)
             try:
-                yield Own(connection, thread=thread)
+                driver: Any = connection.connection.driver_connection
+                yield Own(driver, thread=thread)
             finally:
                 await asyncio.get_running_loop().run_in_executor(thread, connection.close)
 
@@ -72,13 +74,13 @@ class Database:
 
 
 class Own:
-    """A connection, used by one thread for one piece of work at a time."""
+    """A connection of the driver's, used by one thread for one piece of work at a time."""
 
-    def __init__(self, connection: Connection, *, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, thread: ThreadPoolExecutor) -> None:
         self._connection = connection
         self._thread = thread
 
-    async def do(self, work: Callable[[Connection], T]) -> T:
+    async def do(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Raises what the work raises."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._connection)
 

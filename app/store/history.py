@@ -8,7 +8,8 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, func, select, tuple_
+from msgspec.structs import replace
+from sqlalchemy import ColumnElement, Row, Select, func, or_, select, tuple_
 
 from app.domain.errors import RegexTooCostly, StoreAway
 from app.domain.events import Event, Kind, Source, Told
@@ -121,8 +122,17 @@ class SqlHistory:
         # In one statement with the jobs, so that the feed goes on exactly where they are.
         return shown, more, rows[0].as_of if rows else before
 
-    async def events(self, job_id: UUID | None, *, after: int, limit: int, late_too: bool = False) -> Sequence[Event]:
-        """Events in order after a position: of one job, or of all with None."""
+    async def events(
+        self,
+        job_id: UUID | None,
+        *,
+        after: int,
+        until: int | None = None,
+        limit: int,
+        late_too: bool = False,
+        wanted: JobFilter | None = None,
+    ) -> Sequence[Event]:
+        """Events in order after a position, up to another: of one job, or with None of all, or of those that are `wanted`."""
         query = (
             select(EVENTS, JOBS.c.job_id)
             .join(JOBS, JOBS.c.key == EVENTS.c.job_key)
@@ -132,8 +142,12 @@ class SqlHistory:
         )
         if job_id is not None:
             query = query.where(JOBS.c.job_id == str(job_id))
+        if until is not None:
+            query = query.where(EVENTS.c.id <= until)
         if not late_too:
             query = query.where(EVENTS.c.late.is_(False))
+        if wanted is not None:
+            query = _narrowed_events(wanted, query, until=deadline(self._look_within_s))
         return [event_of(row) for row in await self._read(query)]
 
     async def statuses(self, job_id: UUID) -> Sequence[JobStatus]:
@@ -162,6 +176,27 @@ class SqlHistory:
 
     async def _read(self, query: Select[Any]) -> Sequence[Row[Any]]:
         return await self._database.fetch(query)
+
+
+def _narrowed_events(wanted: JobFilter, query: Select[Any], *, until: float) -> Select[Any]:
+    """By what never changes as jobs are; by the phase that the job had when it was told, or before."""
+    if wanted.phases is not None:
+        names = [str(phase) for phase in wanted.phases]
+        query = query.where(or_(_phase("phase").in_(names), _phase("previous").in_(names)))
+    return _narrowed(replace(wanted, phases=None), query, until=until)
+
+
+def _phase(field: str) -> ColumnElement[Any]:
+    """Of the newest phase event that an event has before it, or is; `previous` only of what is one."""
+    told = EVENTS.alias()
+    newest = (
+        select(func.json_extract(told.c.data, f"$.{field}"))
+        .where(told.c.job_key == EVENTS.c.job_key, told.c.kind == KINDS[Kind.PHASE], told.c.late.is_(False))
+        .where(told.c.id <= EVENTS.c.id if field == "phase" else told.c.id == EVENTS.c.id)
+        .order_by(told.c.id.desc())
+        .limit(1)
+    )
+    return newest.correlate(EVENTS).scalar_subquery()
 
 
 def _narrowed(wanted: JobFilter, query: Select[Any], *, until: float) -> Select[Any]:

@@ -1,13 +1,16 @@
 """The event log's one writer: it numbers, inserts and commits in batches, and only then tells."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy import ClauseElement, Column, bindparam, func, select, update
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 
 from app.domain.errors import StoreAway
 from app.domain.events import Event, Source, Told
@@ -45,7 +48,14 @@ class Writer:
             raise StoreAway("The gateway is stopping.")
         done = asyncio.get_running_loop().create_future()
         await self._queue.put(_Entry(told=told, position=position, done=done))
-        await done
+        try:
+            await asyncio.shield(done)
+        except asyncio.CancelledError:
+            # It will be written; what comes next for this job is to be applied to that.
+            await asyncio.wait([done])
+            if not done.cancelled():
+                done.exception()  # looked at, since nobody is left to be told
+            raise
 
     async def run(self) -> None:
         """Write until `close`; what was handed in before is written still."""
@@ -85,27 +95,27 @@ class Writer:
 
     async def _make_out(self, batch: Sequence[_Entry], error: Exception) -> None:
         """Where the database is well, one entry is guilty: only that one fails."""
-        if len(batch) == 1 or isinstance(error, OperationalError):
+        if len(batch) == 1 or isinstance(error, sqlite3.OperationalError):
             _fail(batch, error)
             return
         for entry in batch:
             await self._write([entry])
 
-    def _commit(self, connection: Connection, batch: Sequence[_Entry]) -> list[Event]:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def _commit(self, connection: sqlite3.Connection, batch: Sequence[_Entry]) -> list[Event]:
+        connection.execute("BEGIN IMMEDIATE")
         # From the table, not from memory: another process may have written meanwhile.
-        self._last = max(self._last, connection.execute(_NEWEST).scalar_one())
+        self._last = max(self._last, _NEWEST.done(connection)[0][0] or 0)
         rows: list[dict[str, object]] = []
         events: list[Event] = []
         received = self._now()
         for told in (entry.told for entry in batch if entry.told is not None):
             self._number(told, _keep_job(connection, told.job), received=received, rows=rows, events=events)
-        if rows:
-            connection.execute(_NEW_EVENTS, rows)
+        _NEW_EVENT.done_for_each(connection, rows)
         positions = [entry.position for entry in batch if entry.position is not None]
         if positions:
-            _keep_position(connection, positions[-1])
-        connection.exec_driver_sql("COMMIT")
+            at = positions[-1]
+            _POSITION.done(connection, {"source": SOURCES[Source.ROUTER], "epoch": at.epoch, "sequence": at.sequence})
+        connection.execute("COMMIT")
         return events
 
     def _number(
@@ -128,38 +138,53 @@ class Writer:
             )
 
 
-_NEWEST = select(func.coalesce(func.max(EVENTS.c.id), 0))
-_NEW_EVENTS = insert(EVENTS)
+class _Prepared:
+    """A statement that is put into SQL once: it is written hundreds of times a second."""
+
+    def __init__(self, statement: ClauseElement, *columns: Column[Any]) -> None:
+        compiled = SQLiteCompiler(sqlite.dialect(), statement, column_keys=[one.name for one in columns] or None)
+        self._sql = str(compiled)
+        self._places = compiled.positiontup or []
+
+    def done(self, connection: sqlite3.Connection, values: Mapping[str, object] | None = None) -> list[Any]:
+        """What it returns."""
+        return connection.execute(self._sql, [values[name] for name in self._places] if values else ()).fetchall()
+
+    def done_for_each(self, connection: sqlite3.Connection, rows: Iterable[Mapping[str, object]]) -> None:
+        connection.executemany(self._sql, ([row[name] for name in self._places] for row in rows))
 
 
-def _keep_job(connection: Connection, job: Job) -> int:
+_VALUES_OF_JOB = [column for column in JOBS.columns if column is not JOBS.c.key]
+_NEW_POSITION = insert(POSITIONS)
+
+_NEWEST = _Prepared(select(func.max(EVENTS.c.id)))
+_NEW_EVENT = _Prepared(insert(EVENTS), *EVENTS.columns)
+_KNOWN_JOB = _Prepared(update(JOBS).where(JOBS.c.job_id == bindparam("known")).returning(JOBS.c.key), *_VALUES_OF_JOB)
+_NEW_JOB = _Prepared(insert(JOBS).returning(JOBS.c.key), *_VALUES_OF_JOB)
+_NEW_LABEL = _Prepared(insert(LABELS), *LABELS.columns)
+_POSITION = _Prepared(
+    _NEW_POSITION.on_conflict_do_update(
+        index_elements=["source"],
+        set_={name: _NEW_POSITION.excluded[name] for name in ("epoch", "sequence")},
+    ),
+    *POSITIONS.columns,
+)
+
+
+def _keep_job(connection: sqlite3.Connection, job: Job) -> int:
     values = job_values(job)
-    known = update(JOBS).where(JOBS.c.job_id == values["job_id"]).values(values).returning(JOBS.c.key)
-    key = connection.execute(known).scalar_one_or_none()
-    return int(key) if key is not None else _begin_job(connection, job, values)
+    known = _KNOWN_JOB.done(connection, values | {"known": values["job_id"]})
+    if known:
+        return int(known[0][0])
+    ((key,),) = _NEW_JOB.done(connection, values)
+    labels = ({"job_key": key, "name": name, "value": value} for name, value in job.labels.items())
+    _NEW_LABEL.done_for_each(connection, labels)
+    return int(key)
 
 
-def _begin_job(connection: Connection, job: Job, values: dict[str, object]) -> int:
-    key = int(connection.execute(insert(JOBS).values(values).returning(JOBS.c.key)).scalar_one())
-    if job.labels:
-        labels = [{"job_key": key, "name": name, "value": value} for name, value in job.labels.items()]
-        connection.execute(insert(LABELS), labels)
-    return key
-
-
-def _keep_position(connection: Connection, position: Mark) -> None:
-    values = {"epoch": position.epoch, "sequence": position.sequence}
-    statement = upsert(POSITIONS).values(source=SOURCES[Source.ROUTER], **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["source"], set_=values))
-
-
-def _roll_back(connection: Connection) -> None:
-    if connection.in_transaction():
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
         connection.rollback()
-    try:
-        connection.exec_driver_sql("ROLLBACK")
-    except SQLAlchemyError:
-        return  # the failure had ended the transaction already
 
 
 def _fail(batch: Sequence[_Entry], error: Exception) -> None:

@@ -87,8 +87,9 @@ class EventRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("job_key", "source", "epoch", "sequence", name="event_once"),
         Index("event_of_job", "job_key", "id"),
-        # Statuses are few amongst many messages.
+        # Statuses and phases are few amongst many messages.
         Index("event_status", "job_key", "id", sqlite_where=text("kind = 1")),
+        Index("event_phase", "job_key", "id", sqlite_where=text("kind = 3")),
         {"sqlite_autoincrement": True},
     )
 

@@ -85,14 +85,25 @@ class FakeHistory:
         del job_id, limit, cursor
         return StatusPage(statuses=(), next=None, as_of=len(self.log))
 
-    async def events(self, job_id: UUID | None, *, after: int, limit: int, late_too: bool = False) -> Sequence[Event]:
-        """In order; others run before and after the look."""
+    async def events(
+        self,
+        job_id: UUID | None,
+        *,
+        after: int,
+        until: int | None = None,
+        limit: int,
+        late_too: bool = False,
+        wanted: JobFilter | None = None,
+    ) -> Sequence[Event]:
+        """In order; others run before and after the look. Jobs are told apart by their owner alone."""
         self._in_reach()
         await asyncio.sleep(0)
         fitting = [
             event
             for event in self.log
             if event.id > after and job_id in (None, event.job_id) and (late_too or not event.late)
+            if until is None or event.id <= until
+            if wanted is None or wanted.owner == self.jobs[event.job_id].owner.user
         ]
         await asyncio.sleep(0)
         return fitting[:limit]

@@ -17,7 +17,6 @@ from starlette.routing import Route
 TOKEN = "the-token-of-globex"  # noqa: S105  (opens nothing)
 
 _EPOCH = "an-epoch"
-_LIFE_SIGN_S = 0.2
 
 
 class ScriptedNetwork:
@@ -33,6 +32,7 @@ class ScriptedNetwork:
         self.stream_left = asyncio.Event()
         self.repeats_from_the_start = False
         self.tells_changes = True
+        self.life_sign_s = 0.2
         self.asked_for: list[str] = []
         self._changes: list[bytes] = []
         self._documents: dict[str, dict[str, Any]] = {}
@@ -159,7 +159,7 @@ class ScriptedNetwork:
 
     async def _something_new(self) -> bool:
         try:
-            async with asyncio.timeout(_LIFE_SIGN_S), self._news:
+            async with asyncio.timeout(self.life_sign_s), self._news:
                 return await self._news.wait()
         except TimeoutError:
             return False

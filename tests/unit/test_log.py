@@ -293,4 +293,4 @@ async def make_room(history: SqlHistory) -> None:
 
 async def pragma(history: SqlHistory, words: str) -> None:
     """Pragmas hold for a connection: here for the writer's own."""
-    await history._writer._connection.do(lambda connection: connection.exec_driver_sql(f"PRAGMA {words}"))
+    await history._writer._connection.do(lambda connection: connection.execute(f"PRAGMA {words}").fetchall())

@@ -6,9 +6,30 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from app.api.schemas.jobs import JobView
+from app.api.schemas.common import LARGEST_ID, Strict
+from app.api.schemas.jobs import FindQuery, JobView
 from app.domain.phases import Phase
+from app.domain.ports import JobFilter
 from app.domain.why import WhyKind
+
+
+class StreamQuery(Strict):
+    """Where a stream is to go on, and how."""
+
+    after: int | None = Field(None, ge=0, le=LARGEST_ID, description="Go on after this event; the header wins")
+    format: Literal["json", "text"] = Field(
+        "json", description="`text`: each message as lines that people read, in a `text` event in its place"
+    )
+    ticket: str | None = Field(None, description="Of POST /v1/stream-tickets, for browsers; others send a key")
+
+
+class EventsQuery(FindQuery, StreamQuery):
+    """Whose events, too: those of the jobs that fit. Of `phase` and `job_status` one must be before the event or after it."""
+
+    def wanted(self) -> JobFilter | None:
+        """None: all jobs."""
+        narrowed = self.value()
+        return None if narrowed == JobFilter() else narrowed
 
 
 class _Exact(BaseModel):
