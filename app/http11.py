@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import socket
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -30,25 +31,30 @@ _LONGEST_HEAD = 64 * 1024
 class Wire:
     """A connection as an answer without end uses it, past everything that wraps `send`: a thousand are written in turn."""
 
-    __slots__ = ("_cycle", "_descriptor", "_transport")
+    __slots__ = ("_cycle", "_descriptor", "_is_empty", "_transport")
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self._cycle = cycle
         self._transport = cycle.transport
         self._descriptor: int = cycle.transport.get_extra_info("socket").fileno()
+        self._is_empty = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its answer is over."""
+        return bool(self._cycle.response_complete)
 
     def write(self, chunk: bytes) -> bool:
         """A piece of the body, if there is room. False: there is none, and nothing was taken."""
-        transport = self._transport
-        if transport.is_closing():  # from here on the descriptor may be another file's
-            return True
         framed = _chunked(chunk)
-        if transport.get_write_buffer_size():
-            if self._cycle.flow.write_paused:
-                return False
-            transport.write(framed)
-            return True
-        # Nothing waits before it, so it may pass by the transport's queue, which costs much beside the sending itself.
+        if not self._is_empty:
+            if self._transport.get_write_buffer_size():
+                if self._cycle.flow.write_paused:
+                    return False
+                self._transport.write(framed)
+                return True
+            self._is_empty = True
+        # Nothing waits in the transport, so this may pass by it: it costs as much beside the sending as all the rest.
         try:
             sent = os.write(self._descriptor, framed)
         except BlockingIOError:
@@ -56,11 +62,19 @@ class Wire:
         except OSError:
             return True  # the server notices by itself, and whoever serves the viewer hears of it by `receive`
         if sent < len(framed):
-            transport.write(framed[sent:])
+            self._is_empty = False
+            self._transport.write(framed[sent:])
         return True
+
+    def lost(self) -> None:
+        """The connection is gone. Its descriptor is closed after this, and may then be another file's."""
+        self._descriptor = -1
+        self._cycle.disconnected = True
+        self._cycle.message_event.set()
 
     def end(self) -> bool:
         """The end of the body, if there is room."""
+        self._is_empty = False
         sending = self._cycle.send(_END)
         try:
             sending.send(None)
@@ -96,6 +110,7 @@ class Http11(HttpToolsProtocol):
     """
 
     _head = b""
+    _wires: Sequence[Wire] = ()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody who is gone without a word is noticed: nothing that was sent to them is acknowledged."""
@@ -110,7 +125,14 @@ class Http11(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not None:
             scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]  # ASGI's, with a word of ours
-            scope["wire"] = Wire(self.cycle)
+            wire = scope["wire"] = Wire(self.cycle)
+            self._wires = [*(one for one in self._wires if not one.is_done), wire]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Every answer hears of it: one that goes on while further requests wait behind it, too."""
+        for wire in self._wires:
+            wire.lost()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client. A head is passed on once it is whole, in however many pieces it came."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.staying import staying
 from app.domain.errors import GatewayError
 from app.http11 import Http11
 from app.main import create_app
@@ -76,7 +77,7 @@ def server_of(settings: Settings, *, started: Started) -> Server:
     migrate(settings.database)
     hub = Hub()
     config = uvicorn.Config(
-        _plain_about_failure(create_app(settings, hub=hub)),
+        _plain_about_failure(staying(create_app(settings, hub=hub))),
         http=Http11,
         ws="none",  # an offer to go on as a WebSocket is ignored: there is none, and it would pass by the doors
         host=settings.host,

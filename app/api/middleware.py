@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from ipaddress import ip_address
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
+from app.api.staying import stay_of
 from app.domain.access import Caller
 
 log = logging.getLogger(__name__)
@@ -40,23 +42,32 @@ class Requests:
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
-        with bound_contextvars(request_id=request_id, client=_address(scope)):
+        client = _address(scope)
+        with bound_contextvars(request_id=request_id, client=client):
             try:
                 await self._app(scope, receive, send_with_id)
-                if stay := scope.pop("then", None):
-                    await stay()
             finally:
-                log.info("request", extra=_facts(scope, status=status, took_s=time.monotonic() - began))
+                told = partial(_tell, _facts(scope, status=status), began=began)
+                going_on = stay_of(scope)
+                if going_on is None:
+                    told()
+                else:
+                    going_on.over.callback(told)
+        if going_on is not None:
+            going_on.over.enter_context(bound_contextvars(request_id=request_id, client=client))
 
 
-def _facts(scope: Scope, *, status: int, took_s: float) -> dict[str, object]:
+def _tell(facts: dict[str, object], *, began: float) -> None:
+    log.info("request", extra=facts | {"took_ms": round((time.monotonic() - began) * 1000, 1)})
+
+
+def _facts(scope: Scope, *, status: int) -> dict[str, object]:
     caller: Caller | None = scope.get("caller")
     return {
         "method": scope["method"],
         "path": _path(scope),
         "status": status,
         "problem": scope.get("problem"),
-        "took_ms": round(took_s * 1000, 1),
         "user": caller.user if caller else None,
         "key": caller.key_id if caller else None,
     }

@@ -10,6 +10,7 @@ from sse_starlette import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api.frames import Frames, NdjsonFrames, SseFrames, of_all, of_all_as_text, of_job, of_job_as_text
+from app.api.staying import stay
 from app.domain.events import Event
 from app.services.streams import Render, Streams, Viewer, Watched
 
@@ -78,8 +79,7 @@ class EventStream(EventSourceResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI. Raises TooManyStreams before anything was sent.
 
-        What serves the viewer is left in the scope, `then`: to be called once everything that led here has returned,
-        for a thousand viewers stay for hours.
+        The viewer is served once everything that led here has returned.
         """
         if scope["method"] == "HEAD":
             await super().__call__(scope, receive, send)
@@ -93,28 +93,9 @@ class EventStream(EventSourceResponse):
                 first=_standing(self._snapshot, self._frames, position=self._position),
                 still_here=_SIGNS[self._frames],
             )
-            scope["then"] = partial(
-                _stay,
-                viewer,
-                self._streams,
-                self._watched,
-                receive=receive,
-                visiting=self._visiting,
-                place=place.pop_all(),
-            )
-
-
-async def _stay(
-    viewer: Viewer,
-    streams: Streams,
-    watched: Watched,
-    *,
-    receive: Receive,
-    visiting: Callable[[Callable[[], None]], AbstractContextManager[object]],
-    place: ExitStack,
-) -> None:
-    with place, visiting(viewer.send_home):
-        await streams.show(watched, viewer, left=lambda: _left(receive))
+            place.enter_context(self._visiting(viewer.send_home))
+            left = partial(_left, receive)
+            stay(scope, partial(self._streams.show, self._watched, viewer, left=left), over=place.pop_all())
 
 
 async def _left(receive: Receive) -> None:

@@ -34,13 +34,14 @@ WITHIN_S = 10.0
 
 
 class FakeHistory:
-    """Numbers, keeps, tells, and gives way to others while it does. `away` makes it refuse."""
+    """Numbers, keeps, tells, and gives way to others while it does. `away` makes it refuse; `looks` counts those for events."""
 
     def __init__(self, tell: Callable[[Sequence[Event]], None] = lambda _: None) -> None:
         self.jobs: dict[UUID, Job] = {}
         self.log: list[Event] = []
         self.heard_to: Mark | None = None
         self.away = False
+        self.looks = 0
         self._tell = tell
 
     async def keep(self, told: Told, *, position: Mark | None = None) -> None:
@@ -97,6 +98,7 @@ class FakeHistory:
     ) -> Sequence[Event]:
         """In order; others run before and after the look. Jobs are told apart by their owner alone."""
         self._in_reach()
+        self.looks += 1
         await asyncio.sleep(0)
         fitting = [
             event

@@ -14,6 +14,7 @@ from sqlalchemy.event import listen
 from starlette.types import ASGIApp, Message, Scope
 
 from app.api.rooms import Rooms
+from app.api.staying import staying
 from app.domain.access import Role
 from app.domain.course import first_heard
 from app.domain.jobs import Job
@@ -21,9 +22,9 @@ from app.domain.keys import new_key
 from app.domain.phases import Phase
 from app.domain.ports import JobFilter
 from app.domain.stream import hear_line
-from app.http11 import Wire
 from app.main import create_app, open_rooms
 from app.services.hub import Hub
+from app.services.streams import Outlet
 from app.settings import Settings
 from app.store import history as module_under_test
 from app.store.database import open_database
@@ -193,10 +194,10 @@ class Hall:
         """A viewer who is gone at once, or as soon as the server begins to send this; what they were sent by then."""
         viewer = _Leaver(leaves_at)
         async with asyncio.timeout(10):
-            await self._app(self._scope(path, Wire(send=viewer.send, cut=viewer.go)), viewer.receive, viewer.send)
+            await self._app(self._scope(path, viewer), viewer.receive, viewer.send)
         return viewer.sent
 
-    def _scope(self, path: str, wire: Wire) -> Scope:
+    def _scope(self, path: str, wire: Outlet) -> Scope:
         headers = [(b"host", b"here"), (b"authorization", f"Bearer {self._key}".encode())]
         address = {"scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": ""}
         peers = {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)}
@@ -224,12 +225,28 @@ class _Leaver:
 
     async def send(self, message: Message) -> None:
         """Written, or dropped: who is gone reads nothing."""
+        self._note(message)
+
+    def _note(self, message: Message) -> None:
         if message["type"] == self._leaves_at:
-            self.go()
+            self.cut()
         if not self._gone.is_set() or self._leaves_at == "once":
             self.sent.append(message)
 
-    def go(self) -> None:
+    def write(self, chunk: bytes) -> bool:
+        """As the server's connection does, past `send`."""
+        self._note({"type": "http.response.body", "body": chunk, "more_body": True})
+        return True
+
+    def end(self) -> bool:
+        """The same."""
+        self._note({"type": "http.response.body", "body": b"", "more_body": False})
+        return True
+
+    async def room(self) -> None:
+        """There is always some."""
+
+    def cut(self) -> None:
         """The connection ends."""
         self._gone.set()
 
@@ -245,7 +262,7 @@ async def _open_hall(data_dir: Path) -> AsyncIterator[Hall]:
     async with open_rooms(settings, hub=hub) as rooms:
         await rooms.history.keep(first_heard(report(2, "running"), streamed=True))
         app.state.rooms = rooms
-        hall = Hall(app, hub, rooms, text)
+        hall = Hall(staying(app), hub, rooms, text)
         await hall.visit("/v1/events", leaves_at="http.response.body")  # what the first stream begins stays for all
         yield hall
 

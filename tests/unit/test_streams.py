@@ -5,22 +5,28 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from uuid import UUID
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from app.domain.course import first_heard, hear_router
+from app.domain.errors import TooManyStreams
 from app.domain.events import Event
 from app.domain.phases import Phase
+from app.domain.ports import JobFilter
 from app.domain.stream import hear_line
 from app.services.hub import Hub
-from app.services.streams import Render, Ring, Streams, Viewer
+from app.services.rings import Ring
+from app.services.streams import Render, Streams, Viewer, Watched
 from tests.support.fakes import FakeHistory
 from tests.support.news import JOB, NOON, OTHER_JOB, end_line, job_in, report, told_messages
 
 OTHER = replace(job_in(Phase.IN_PROGRESS), id=OTHER_JOB)
 LONG_S = 10.0
 AT_ONCE_S = 0.001
+FIRST = b"first"
+HERE = b"at last"
 
 
 async def numbers(events: Sequence[Event]) -> list[bytes]:
@@ -29,36 +35,36 @@ async def numbers(events: Sequence[Event]) -> list[bytes]:
 
 
 class Connection:
-    """What a viewer is reached by: it takes so many frames, and then nothing until it is read from."""
-
-    ping = b"ping "
+    """What a viewer is reached by: it takes so many chunks, and then nothing until it is read from."""
 
     def __init__(self, *, room: int = 1_000_000) -> None:
         self.told: list[int] = []
-        self.pings = 0
+        self.signs: list[int | None] = []
         self.ended = False
         self.is_cut = False
-        self.room = room
+        self._room = room
         self._taken = asyncio.Event()
 
-    def at_once(self, chunk: bytes, *, last: bool) -> bool:
+    def write(self, chunk: bytes) -> bool:
         """One chunk takes one place, whatever is in it."""
-        if self.room <= 0 and not self.is_cut:
+        if not self._has_taken():
             return False
         assert not self.ended, "something came after the end"
-        self.room -= 1
-        self.ended = last
-        if chunk == self.ping:
-            self.pings += 1
-        else:
+        if chunk.startswith(b"at "):
+            self.signs.append(None if chunk == HERE else int(chunk[3:]))
+        elif chunk != FIRST:
             self.told += map(int, chunk.split())
         return True
 
-    async def wait(self, chunk: bytes, *, last: bool) -> None:
+    def end(self) -> bool:
+        """That takes a place, too."""
+        self.ended = self._has_taken()
+        return self.ended
+
+    async def room(self) -> None:
         """Until it is read from, or cut off."""
-        while not self.at_once(chunk, last=last):
-            self._taken.clear()
-            await self._taken.wait()
+        self._taken.clear()
+        await self._taken.wait()
 
     def cut(self) -> None:
         """What is sent from now on goes nowhere."""
@@ -67,8 +73,19 @@ class Connection:
 
     def read(self, chunks: int) -> None:
         """There is room again."""
-        self.room += chunks
+        self._room += chunks
         self._taken.set()
+
+    def _has_taken(self) -> bool:
+        if self._room <= 0 and not self.is_cut:
+            return False
+        self._room -= 1
+        return True
+
+
+def still_here(position: int | None) -> bytes:
+    """A sign of life."""
+    return HERE if position is None else b"at %d" % position
 
 
 @asynccontextmanager
@@ -89,11 +106,18 @@ async def network(
 
 @asynccontextmanager
 async def watching(
-    streams: Streams, connection: Connection, *, job_id: UUID | None = JOB, after: int = 0, render: Render = numbers
+    streams: Streams,
+    connection: Connection,
+    *,
+    job_id: UUID | None = JOB,
+    after: int = 0,
+    render: Render = numbers,
+    wanted: JobFilter | None = None,
 ) -> AsyncIterator[Viewer]:
     """For as long as the block lasts."""
-    viewer = Viewer(connection, cursor=after)
-    showing = asyncio.create_task(streams.show(job_id, viewer, render=render, left=asyncio.Event().wait))
+    viewer = Viewer(connection, cursor=after, first=FIRST, still_here=still_here)
+    watched = Watched(render=render, job_id=job_id, wanted=wanted)
+    showing = asyncio.create_task(streams.show(watched, viewer, left=asyncio.Event().wait))
     try:
         yield viewer
     finally:
@@ -229,9 +253,10 @@ async def test_who_takes_nothing_for_long_is_cut_off() -> None:
 async def test_what_the_ring_has_let_go_comes_from_the_log() -> None:
     """Everything has a bound."""
     stuck = Connection(room=1)
-    async with network() as (history, streams), watching(streams, stuck), watching(streams, Connection()) as free:
+    free = Connection()
+    async with network() as (history, streams), watching(streams, stuck), watching(streams, free):
         await keep_a_job(history, messages=40, ends=False)
-        await until(lambda: free.cursor == ids(history)[-1])
+        await until(lambda: free.told == ids(history))
         (channel,) = streams._channels.values()
         for _ in range(4):
             channel.ring.drop_older_half()
@@ -245,9 +270,9 @@ async def test_what_the_ring_has_let_go_comes_from_the_log() -> None:
 async def test_when_somebody_else_writes_viewers_go_to_the_log() -> None:
     """What another process has written was told to nobody here."""
     viewer = Connection()
-    async with network() as (history, streams), watching(streams, viewer) as seen:
+    async with network() as (history, streams), watching(streams, viewer):
         await keep_a_job(history, messages=3, ends=False)
-        await until(lambda: not seen.lags and seen.cursor == ids(history)[-1])
+        await until(lambda: viewer.told == ids(history))
         elsewhere = FakeHistory()
         elsewhere.jobs, elsewhere.log = history.jobs, history.log
         await elsewhere.keep(told_messages(history.jobs[JOB], 7))
@@ -268,10 +293,9 @@ async def test_what_cannot_be_shown_ends_its_viewers_and_nobody_elses() -> None:
 
     async with (
         network() as (history, streams),
-        watching(streams, bad, render=breaks) as seen,
+        watching(streams, bad, render=breaks),
         watching(streams, good),
     ):
-        await until(lambda: not seen.lags)
         await keep_a_job(history, messages=3)
         await until(lambda: bad.is_cut and good.ended)
 
@@ -282,16 +306,85 @@ async def test_silence_is_pinged() -> None:
     """So that who is gone is noticed on both sides."""
     quiet = Connection()
     async with network(ping_s=AT_ONCE_S) as (_, streams), watching(streams, quiet):
-        await until(lambda: quiet.pings >= 2)
+        await until(lambda: len(quiet.signs) >= 2)
 
-    assert quiet.told == []
+    assert (quiet.told, set(quiet.signs)) == ([], {None})
+
+
+async def test_a_sign_of_life_has_no_end_where_nobody_takes_it() -> None:
+    """Somebody who has gone without a word is noticed, whether or not anything happens."""
+    stuck = Connection(room=1)
+    async with network(ping_s=AT_ONCE_S, stall_s=AT_ONCE_S) as (_, streams), watching(streams, stuck):
+        await until(lambda: stuck.is_cut)
+
+
+async def test_a_quiet_filter_is_told_how_far_it_has_come() -> None:
+    """Whoever comes back would otherwise look through everything again that was of no interest."""
+    quiet, same = Connection(), Connection()
+    nobody = JobFilter(owner="nobody")
+    async with (
+        network(ping_s=AT_ONCE_S) as (history, streams),
+        watching(streams, quiet, job_id=None, wanted=nobody),
+        watching(streams, same, job_id=None, wanted=nobody),
+    ):
+        await keep_a_job(history, messages=5)
+        last = history.log[-1].id
+        await until(lambda: last in quiet.signs and last in same.signs)
+        assert len(streams._channels) == 1
+
+    assert (quiet.told, same.told) == ([], [])
+
+
+async def test_a_filter_is_asked_once_for_all_who_ask_for_the_same() -> None:
+    """A thousand viewers of one filter are one question to the log for each thing that happens."""
+    connections = [Connection() for _ in range(20)]
+    async with network() as (history, streams), AsyncExitStack() as open_:
+        await keep_a_job(history, messages=0, ends=False)
+        wanted = JobFilter(owner=history.jobs[JOB].owner.user)
+        for one in connections:
+            await open_.enter_async_context(watching(streams, one, job_id=None, wanted=wanted, after=1))
+        await until(lambda: all(one._room < 1_000_000 for one in connections))
+        before = history.looks
+        for n in range(1, 6):
+            await history.keep(told_messages(history.jobs[JOB], n))
+            await until(lambda: all(one.told == ids(history, after=1) for one in connections))
+
+    assert history.looks - before <= 5 * 2
+
+
+async def test_what_many_replay_is_read_once() -> None:
+    """After a restart everybody comes back at once, and wants the same."""
+    connections = [Connection() for _ in range(20)]
+    async with network(at_a_time=5) as (history, streams), AsyncExitStack() as open_:
+        await keep_a_job(history, messages=24)
+        before = history.looks
+        for one in connections:
+            await open_.enter_async_context(watching(streams, one))
+        await until(lambda: all(one.ended for one in connections))
+
+    assert [one.told for one in connections] == [ids(history)] * 20
+    assert history.looks - before <= 7
+
+
+async def test_there_is_a_limit_to_the_streams_of_one_and_of_all() -> None:
+    """Each costs memory, and whoever forgets to close them must not shut the others out."""
+    streams = Streams(FakeHistory(), newest=0, ping_s=LONG_S, stall_s=LONG_S, at_most=3, each=2)
+    with streams.place("ada"), streams.place("ada"):
+        with pytest.raises(TooManyStreams, match="2 streams"), streams.place("ada"):
+            pass
+        with streams.place("bob"), pytest.raises(TooManyStreams, match="3 streams"), streams.place("cyd"):
+            pass
+        with streams.place("bob"):
+            pass
+    with streams.place("ada"):
+        pass
 
 
 async def test_closing_sends_everybody_home() -> None:
     """A stop must not wait for viewers who would stay for days; who cannot be told is cut off."""
     here, stuck, late = Connection(), Connection(room=0), Connection()
-    async with network() as (_, streams), watching(streams, here) as one, watching(streams, stuck, job_id=None) as two:
-        await until(lambda: not (one.lags or two.lags))
+    async with network() as (_, streams), watching(streams, here), watching(streams, stuck, job_id=None):
+        await until(lambda: here._room < 1_000_000)
         streams.close()
         async with watching(streams, late):
             await until(lambda: here.ended and stuck.is_cut and late.ended)
@@ -312,7 +405,7 @@ async def test_nobody_is_left_behind() -> None:
 
         assert all(task.done() for task in tasks)
         assert (streams._channels, streams._runs) == ({}, {})
-    assert {task.get_name() for task in asyncio.all_tasks()}.isdisjoint({"stream", "catching up"})
+    assert {task.get_name() for task in asyncio.all_tasks()}.isdisjoint({"stream", "catching up", "replay"})
 
 
 def test_a_ring_gives_chunks_of_a_bounded_size() -> None:
@@ -323,7 +416,7 @@ def test_a_ring_gives_chunks_of_a_bounded_size() -> None:
 
     chunk, cursor = ring.after(10)
     rest = [cursor]
-    while cursor < ring.newest:
+    while cursor < ring.upto:
         _, cursor = ring.after(cursor)
         rest.append(cursor)
 
