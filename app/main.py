@@ -155,7 +155,14 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
         if settings.auth == "key":
             await gatekeeper.warn_if_locked()
         open_.push_async_callback(_ended, asyncio.create_task(gatekeeper.watch(), name="keys"))
-        streams = Streams(history, newest=await history.head(), ping_s=settings.ping_s, stall_s=settings.stall_s)
+        streams = Streams(
+            history,
+            newest=await history.head(),
+            ping_s=settings.ping_s,
+            stall_s=settings.stall_s,
+            at_most=settings.streams_at_most,
+            each=settings.streams_each,
+        )
         hub.also_tell(streams.notice)
         hub.also_close(streams.close)
         open_.push_async_callback(_ended, asyncio.create_task(streams.ping(), name="pings"))

@@ -1,6 +1,7 @@
 """The server around the application: it sends the viewers home before it stops."""
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -75,6 +76,7 @@ class NotServing(Exception):
 def server_of(settings: Settings, *, started: Started) -> Server:
     """A server that has not begun; `started` is told the address once it has. Raises StoreAway for no database of ours."""
     migrate(settings.database)
+    _take_descriptors()
     hub = Hub()
     config = uvicorn.Config(
         _plain_about_failure(staying(create_app(settings, hub=hub))),
@@ -90,6 +92,12 @@ def server_of(settings: Settings, *, started: Started) -> Server:
         timeout_graceful_shutdown=_GRACE_S,
     )
     return Server(config, hub=hub, started=started)
+
+
+def _take_descriptors() -> None:
+    """Each connection needs one, and what a process has at first is meant for programs that have few."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _plain_about_failure(app: ASGIApp) -> ASGIApp:

@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     redial_factor: float = Field(2.0, ge=1, description="How much longer each pause is than the one before")
     ping_s: float = Field(15.0, gt=0, description="Silence on a stream after which a ping is sent")
     stall_s: float = Field(30.0, gt=0, description="Seconds for which a viewer may take nothing before it is cut off")
+    streams_at_most: int = Field(10_000, ge=1, description="Streams that may be open at a time")
+    streams_each: int = Field(
+        1_000, ge=1, description="Streams that one key, or without keys one address, may have open"
+    )
     body_limit: int = Field(1024 * 1024, gt=0, description="Largest JSON body, in bytes")
     upload_limit: int = Field(256 * 1024 * 1024, gt=0, description="Largest asset, in bytes")
     _token: SecretStr = PrivateAttr(SecretStr(""))

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -41,7 +42,7 @@ class Viewers:
 
     async def ready(self) -> None:
         """Return once each has the head of its answer."""
-        assert await self._line() == "ready"  # noqa: S101  (it says nothing else by itself)
+        await self._said("ready")
 
     def begin(self) -> None:
         """Count from here."""
@@ -50,12 +51,12 @@ class Viewers:
     async def count(self) -> Count:
         """What came."""
         self._order("report")
-        return Count(**json.loads(await self._line()))
+        return Count(**json.loads("{" + await self._said("{")))
 
     async def reached(self, events: int) -> float:
         """Seconds from the first connect until so many events had come."""
         self._order(f"await {events}")
-        return int((await self._line()).removeprefix("reached ")) / 1e9
+        return int(await self._said("reached ")) / 1e9
 
     def stall(self, viewers: int) -> None:
         """Let so many stop reading."""
@@ -64,19 +65,20 @@ class Viewers:
     async def close(self) -> float:
         """Close all connections at once; when, by the monotonic clock."""
         self._order("close")
-        return int((await self._line()).removeprefix("closed ")) / 1e9
+        return int(await self._said("closed ")) / 1e9
 
     def _order(self, line: str) -> None:
         assert self._process.stdin is not None  # noqa: S101  (a pipe was asked for)
         self._process.stdin.write(line.encode() + b"\n")
 
-    async def _line(self) -> str:
+    async def _said(self, word: str) -> str:
+        """What follows the word, once it is said."""
         assert self._process.stdout is not None  # noqa: S101  (a pipe was asked for)
         async with asyncio.timeout(_READY_WITHIN_S):
-            line = await self._process.stdout.readline()
-        if not line:
-            raise RuntimeError("The viewers were not let in, or the server was gone.")
-        return line.decode().strip()
+            async for line in self._process.stdout:
+                if line.startswith(word.encode()):
+                    return line.decode().removeprefix(word)
+        raise RuntimeError("The viewers were not let in, or the server was gone.")
 
 
 @asynccontextmanager
@@ -119,7 +121,7 @@ def compiled() -> Iterator[Path]:
         raise SystemExit("The viewers are a program in C: this benchmark needs a compiler (Debian: gcc, libc6-dev).")
     with tempfile.TemporaryDirectory() as folder:
         for source in _SOURCES.glob("*.c"):
-            os.spawnl(os.P_WAIT, compiler, compiler, "-O2", "-o", f"{folder}/{source.stem}", str(source))
+            subprocess.run([compiler, "-O2", "-o", f"{folder}/{source.stem}", source], check=True)
         yield Path(folder)
 
 
@@ -141,6 +143,6 @@ def connections(pid: int) -> int:
 
 def _is_socket(descriptor: Path) -> bool:
     try:
-        return os.readlink(descriptor).startswith("socket:")
+        return str(descriptor.readlink()).startswith("socket:")
     except FileNotFoundError:  # closed meanwhile
         return False

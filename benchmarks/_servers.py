@@ -1,7 +1,6 @@
 """Four servers of one stream, started alike and told the same events."""
 
 import asyncio
-import json
 import os
 import shutil
 import socket
@@ -41,7 +40,7 @@ Start = Callable[[Path], AbstractAsyncContextManager[Server]]
 @asynccontextmanager
 async def ours(_tools: Path) -> AsyncIterator[Server]:
     """The gateway, whose Access Point tells the events: each goes through the log."""
-    async with scripted_network() as network, gateway(network) as (pid, port):
+    async with scripted_network() as network, gateway(network, GATEWAY_STREAMS_EACH="10000") as (pid, port):
         network.life_sign_s = _LIFE_SIGN_S
         yield Server(pid=pid, port=port, target=f"/v1/jobs/{network.job_id}/events", publish=_said_by(network))
 
@@ -89,18 +88,22 @@ async def usual(_tools: Path) -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def nchan(_tools: Path) -> AsyncIterator[Server]:
-    """nginx with its module for this, with one worker, as the others have one process."""
+    """Nginx with its module for this, with one worker, as the others have one process."""
     nginx, port = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"), _free_port()
     assert nginx is not None  # noqa: S101  (`nchan_is_here` was asked)
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)  # its worker may be another user  # noqa: S103
-        configuration = Path(folder) / "nginx.conf"
-        configuration.write_text(_CONFIGURATION.format(module=_NCHAN, folder=folder, port=port, files=_DESCRIPTORS))
-        async with child(nginx, "-p", folder, "-c", str(configuration), cores=SERVERS):
+        async with child(nginx, "-p", folder, "-c", _configured(folder, port), cores=SERVERS) as master:
             await _listening(port)
-            pid = int(next(Path(folder).glob("nginx.pid")).read_text())
             async with _posting(port, "/publish") as publish:
-                yield Server(pid=_only_child(pid), port=port, target="/events", publish=publish)
+                yield Server(pid=_only_child(master.pid), port=port, target="/events", publish=publish)
+
+
+def _configured(folder: str, port: int) -> str:
+    """The file that says so."""
+    Path(folder).chmod(0o755)  # its worker may be another user
+    file = Path(folder) / "nginx.conf"
+    file.write_text(_CONFIGURATION.format(module=_NCHAN, folder=folder, port=port, files=_DESCRIPTORS))
+    return str(file)
 
 
 def nchan_is_here() -> bool:

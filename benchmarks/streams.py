@@ -1,4 +1,4 @@
-"""What does an event cost that a thousand watch, and how soon is it there?
+"""What does an event cost that a thousand watch? And how soon is it there.
 
 Four servers tell the same events to the same viewers in turn: send() in C, which is the least there can be; nginx with
 nchan; the usual way in Python; and the gateway, where each event goes from the Access Point through the log.
@@ -8,18 +8,22 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks._fan import CLIENTS, Count, Viewers, compiled, cpu_s, memory_kb, watching
+from benchmarks._fan import CLIENTS, Count, compiled, cpu_s, memory_kb, watching
 from benchmarks._servers import Server, Start, nchan, nchan_is_here, ours, send_loop, usual
 from benchmarks._timing import tell
 
 _RUNS = 5
 _VIEWERS = 1000
 _LATE_S = 0.5  # an event that comes later than this after the last one was told counts as not delivered
-_STARTS: dict[str, Start] = {"send() in C": send_loop, "nginx+nchan": nchan, "the usual way": usual, "the gateway": ours}
+_STARTS: dict[str, Start] = {
+    "send() in C": send_loop,
+    "nginx+nchan": nchan,
+    "the usual way": usual,
+    "the gateway": ours,
+}
 _BEHIND = 10_000  # numbers begin here, so that all events are equally long
 
 
@@ -81,11 +85,11 @@ async def _paced(start: Start, tools: Path, *, viewers: int, rate: int, seconds:
         async with watching(tools, server.port, server.target, viewers=viewers) as watchers:
             await watchers.ready()
             connection_kb = (memory_kb(server.pid) - before_kb) / viewers
-            await _publish(server, rate=rate, seconds=1, first=_BEHIND)  # everything has been used once
+            await publish(server, rate=rate, seconds=1, first=_BEHIND)  # everything has been used once
             await asyncio.sleep(_LATE_S)
             watchers.begin()
             began_s = cpu_s(server.pid)
-            await _publish(server, rate=rate, seconds=seconds, first=_BEHIND + rate)
+            await publish(server, rate=rate, seconds=seconds, first=_BEHIND + rate)
             await asyncio.sleep(_LATE_S)
             count, spent_s = await watchers.count(), cpu_s(server.pid) - began_s
             return _cost(count, spent_s, offered=viewers * rate * seconds, seconds=seconds, connection_kb=connection_kb)
@@ -103,20 +107,20 @@ def _cost(count: Count, spent_s: float, *, offered: int, seconds: int, connectio
     )
 
 
-async def _publish(server: Server, *, rate: int, seconds: int, first: int) -> None:
-    """As many as are due at each moment; who cannot take them in time is told the rest no more."""
+async def publish(server: Server, *, rate: int, seconds: int, first: int, more_bytes: int = 0) -> None:
+    """Each when it is due; a server that cannot take them so fast is told what there is time for."""
     began, told, total = time.monotonic(), 0, rate * seconds
     while told < total and time.monotonic() < began + seconds:
-        due = min(total, int((time.monotonic() - began) * rate) + 1)
-        for number in range(told, due):
-            await server.publish([_event(first + number)])
-        told = due
+        await server.publish([event(first + told, more_bytes=more_bytes)])
+        told += 1
         await asyncio.sleep(max(0.0, began + told / rate - time.monotonic()))
 
 
-def _event(number: int) -> bytes:
+def event(number: int, *, more_bytes: int = 0) -> bytes:
+    """A message as an Access Point sends them, with its number, and the moment at which it was made."""
     told = {"n": number, "t": time.monotonic_ns(), "__type": "EpochMetrics", "party": "mercy", "epoch": number}
-    return json.dumps(told | {"metrics": {"loss": 0.10767, "accuracy": 0.96703}}).encode()
+    metrics = {"loss": 0.10767, "accuracy": 0.96703}
+    return json.dumps(told | {"metrics": metrics, **({"more": "x" * more_bytes} if more_bytes else {})}).encode()
 
 
 if __name__ == "__main__":

@@ -345,8 +345,8 @@ class Streams:
         newest: int,
         ping_s: float,
         stall_s: float,
-        at_most: int = 10_000,
-        each: int = 1_000,
+        at_most: int,
+        each: int,
         at_a_time: int = _SLICE,
     ) -> None:
         """`at_most` at a time, and of one client `each`."""

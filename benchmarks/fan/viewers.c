@@ -11,8 +11,8 @@
  *   stall N      let N of the viewers stop reading
  *   close        close every connection at once, and say when
  *
- * An event is a line that holds `"n":NUMBER` and `"t":NANOSECONDS`, by the monotonic clock, of when it was published. Each
- * viewer must see the numbers in order, one by one. */
+ * An event is a line `data: {"n":NUMBER, "t":NANOSECONDS, ...`, with the moment at which it was made by the monotonic clock.
+ * Each viewer must see the numbers in order, one by one. */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -38,6 +38,7 @@ struct viewer {
 	char *rest; /* of a line that has not come whole */
 };
 
+static const char start[] = "data: {\"n\":";
 static struct viewer *viewers;
 static int count, opened, ready, stalled, poll_fd, announced;
 static struct sockaddr_in server;
@@ -91,17 +92,17 @@ static void note_latency(int64_t sent)
 
 static void read_line(struct viewer *viewer, const char *line, const char *end)
 {
-	const char *number = memmem(line, end - line, "\"n\":", 4), *sent;
+	const char *sent;
 	int64_t n;
 
-	if (!number)
+	if (end - line < (int)sizeof start || memcmp(line, start, sizeof start - 1))
 		return;
-	n = strtoll(number + 4, NULL, 10);
+	n = strtoll(line + sizeof start - 1, NULL, 10);
 	if (viewer->last >= 0 && n != viewer->last + 1)
 		disorder++;
 	viewer->last = n;
 	delivered++;
-	if ((sent = memmem(number, end - number, "\"t\":", 4)))
+	if ((sent = memmem(line, end - line, "\"t\":", 4)))
 		note_latency(strtoll(sent + 4, NULL, 10));
 }
 
@@ -125,8 +126,7 @@ static void read_lines(struct viewer *viewer, const char *at, const char *end)
 		at = newline + 1;
 	}
 	while (at < end && (newline = memchr(at, '\n', end - at))) {
-		if (newline - at > 8)
-			read_line(viewer, at, newline);
+		read_line(viewer, at, newline);
 		at = newline + 1;
 	}
 	if (at < end) {
