@@ -68,12 +68,9 @@ async def _stalled(tools: Path) -> None:
         async with ours(tools) as server, _reading(server, tools) as readers:
             control.append(await _p99_ms(server, readers))
             alone_kb = memory_kb(server.pid)
-        async with ours(tools) as server, _reading(server, tools) as readers:
-            async with watching(tools, server.port, server.target, viewers=_STALLED) as stuck:
-                await stuck.ready()
-                stuck.stall(_STALLED)
-                beside.append(await _p99_ms(server, readers))
-                grown.append((memory_kb(server.pid) - alone_kb) / _STALLED)
+        async with ours(tools) as server, _reading(server, tools) as readers, _stalling(server, tools):
+            beside.append(await _p99_ms(server, readers))
+            grown.append((memory_kb(server.pid) - alone_kb) / _STALLED)
     tell(f"p99 of {_READING} viewers, {_LONG_RATE} events/s, {size_mb:.1f} MB each", control, unit="ms")
     tell(f"  the same beside {_STALLED} that stopped reading", beside, unit="ms")
     tell("  ratio", [one / other for one, other in zip(beside, control, strict=True)], unit="x")
@@ -85,6 +82,14 @@ async def _reading(server: Server, tools: Path) -> AsyncIterator[Viewers]:
     async with watching(tools, server.port, server.target, viewers=_READING) as readers:
         await readers.ready()
         yield readers
+
+
+@asynccontextmanager
+async def _stalling(server: Server, tools: Path) -> AsyncIterator[None]:
+    async with watching(tools, server.port, server.target, viewers=_STALLED) as stuck:
+        await stuck.ready()
+        stuck.stall(_STALLED)
+        yield
 
 
 async def _p99_ms(server: Server, readers: Viewers) -> float:
@@ -109,7 +114,7 @@ async def _stopped(tools: Path) -> float:
         await asyncio.sleep(_SETTLED_S)
         os.kill(server.pid, signal.SIGTERM)
         began = time.monotonic()
-        while (await viewers.count()).gone < _AT_A_STOP:
+        while (await viewers.count()).gone < _AT_A_STOP:  # noqa: ASYNC110  (no bell rings for it)
             await asyncio.sleep(_LOOK_EVERY_S)
         return time.monotonic() - began
 
@@ -124,7 +129,7 @@ async def _closed(tools: Path) -> tuple[float, float]:
                 await viewers.ready()
                 await asyncio.sleep(_SETTLED_S)
                 began = await viewers.close()
-                while connections(server.pid) > usual:
+                while connections(server.pid) > usual:  # noqa: ASYNC110  (nor for this)
                     await asyncio.sleep(_LOOK_EVERY_S)
                 took_s = time.monotonic() - began
             left_kb.append(memory_kb(server.pid))

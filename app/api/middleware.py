@@ -42,19 +42,19 @@ class Requests:
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
-        client = _address(scope)
-        with bound_contextvars(request_id=request_id, client=client):
+        known = partial(bound_contextvars, request_id=request_id, client=_address(scope))
+        going_on = None
+        with known():
             try:
                 await self._app(scope, receive, send_with_id)
-            finally:
-                told = partial(_tell, _facts(scope, status=status), began=began)
                 going_on = stay_of(scope)
+            finally:
+                tell = partial(_tell, _facts(scope, status=status), began=began)
                 if going_on is None:
-                    told()
-                else:
-                    going_on.over.callback(told)
+                    tell()
         if going_on is not None:
-            going_on.over.enter_context(bound_contextvars(request_id=request_id, client=client))
+            going_on.over.enter_context(known())
+            going_on.over.callback(tell)
 
 
 def _tell(facts: dict[str, object], *, began: float) -> None:

@@ -30,13 +30,16 @@ class Ring:
         self.upto = max(self.upto, position)
 
     def after(self, cursor: int) -> tuple[bytes, int]:
-        """The next frames after a cursor that is not before `since`, as one chunk, and the cursor behind them."""
+        """The next frames after a cursor that is not before `since`, as one chunk, and the cursor behind them.
+
+        No chunk, and how far that holds, where there are none.
+        """
         first = place = bisect_right(self._numbers, cursor)
         size = 0
         while place < len(self._frames) and size < _CHUNK_BYTES:
             size += len(self._frames[place])
             place += 1
-        behind = self._numbers[place - 1] if place < len(self._frames) else max(cursor, self.upto)
+        behind = self._numbers[place - 1] if place > first else max(cursor, self.upto)
         return b"".join(self._frames[first:place]), behind
 
     def drop_older_half(self) -> None:

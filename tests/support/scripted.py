@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ _EPOCH = "an-epoch"
 class ScriptedNetwork:
     """One job of globex, in_progress at first; a test says what the Router tells of it, and what the stream says.
 
+    Others there are if the Router tells of them, and their streams if those say something.
+
     The feed holds the Router's changes back while it does not `tells_changes`; `asked_for` has every job that was read.
     """
 
@@ -36,7 +39,7 @@ class ScriptedNetwork:
         self.asked_for: list[str] = []
         self._changes: list[bytes] = []
         self._documents: dict[str, dict[str, Any]] = {}
-        self._lines: list[bytes] = []
+        self._lines: defaultdict[str, list[bytes]] = defaultdict(list)
         self._news = asyncio.Condition()
         self._hung_up = False
         self._generation = 0
@@ -57,10 +60,10 @@ class ScriptedNetwork:
         """The Router has no such job any more; no feed tells that."""
         del self._documents[job_id]
 
-    async def stream_says(self, *raw: bytes) -> None:
+    async def stream_says(self, *raw: bytes, job_id: str | None = None) -> None:
         """Messages of the Access Point: their JSON, as it is to stand in the line."""
         for message in raw:
-            await self._stream(b'"kind":"message","message":' + message)
+            await self._stream(b'"kind":"message","message":' + message, job_id=job_id)
 
     async def stream_tells_status(self, code: int, name: str, *, result: dict[str, str | None] | None = None) -> None:
         """A status of the Access Point."""
@@ -68,14 +71,14 @@ class ScriptedNetwork:
         status |= {"error": "", "error_code": None, "result": result}
         await self._stream(b'"kind":"status","status":' + json.dumps(status).encode())
 
-    async def stream_ends(self, outcome: str) -> None:
+    async def stream_ends(self, outcome: str, *, job_id: str | None = None) -> None:
         """The end marker."""
-        await self._stream(b'"kind":"end","outcome":' + json.dumps(outcome).encode())
+        await self._stream(b'"kind":"end","outcome":' + json.dumps(outcome).encode(), job_id=job_id)
 
-    async def stream_spits(self, line: bytes) -> None:
+    async def stream_spits(self, line: bytes, *, job_id: str | None = None) -> None:
         """A line that is whatever it is."""
         async with self._news:
-            self._lines.append(line + b"\n")
+            self._lines[job_id or self.job_id].append(line + b"\n")
             self._news.notify_all()
 
     async def cut_stream(self) -> None:
@@ -110,9 +113,10 @@ class ScriptedNetwork:
             ]
         )
 
-    async def _stream(self, said: bytes) -> None:
-        head = f'{{"epoch":"{_EPOCH}","sequence":{len(self._lines) + 1},"when":"{_now()}",'
-        await self.stream_spits(head.encode() + said + b"}")
+    async def _stream(self, said: bytes, *, job_id: str | None = None) -> None:
+        number = len(self._lines[job_id or self.job_id]) + 1
+        head = f'{{"epoch":"{_EPOCH}","sequence":{number},"when":"{_now()}",'
+        await self.stream_spits(head.encode() + said + b"}", job_id=job_id)
 
     async def _me(self, _request: Request) -> Response:
         return JSONResponse({"user": "owner@globex", "team": "globex", "role": "owner", "epoch": _EPOCH})
@@ -134,15 +138,16 @@ class ScriptedNetwork:
 
     async def _status_stream(self, request: Request) -> Response:
         assert request.headers["Authorization"] == "Bearer the token of the stream"
-        if self._hung_up or request.path_params["job_id"] != self.job_id:
+        job_id = request.path_params["job_id"]
+        if self._hung_up or job_id not in self._documents:
             return JSONResponse({"error": {"code": "not-found", "detail": "Gone."}}, 404)
         self.streams_opened += 1
         after = 0 if self.repeats_from_the_start else int(request.query_params.get("after", "0"))
-        return StreamingResponse(self._read_out(after))
+        return StreamingResponse(self._read_out(self._lines[job_id], after))
 
-    async def _read_out(self, after: int) -> AsyncIterator[bytes]:
+    async def _read_out(self, lines: list[bytes], after: int) -> AsyncIterator[bytes]:
         try:
-            async for line in self._told(self._lines, after, first=b"\n", quiet=b"\n"):
+            async for line in self._told(lines, after, first=b"\n", quiet=b"\n"):
                 yield line
         finally:
             self.stream_left.set()

@@ -890,11 +890,11 @@ async def test_a_stream_is_read_from_a_mark() -> None:
 
 async def test_an_empty_line_is_a_sign_of_life() -> None:
     """Nothing is new."""
-    async with speaking_to(answers(200, b"\n" + ndjson(line(1, message="hi")), kind=NDJSON)) as (_, points, server):
-        heard = await lines_heard(points, server.url)
-
-    assert heard[0] is None
-    assert isinstance(heard[1], MessageLine)
+    async with (
+        speaking_to(answers(200, b"\n", kind=NDJSON)) as (_, points, server),
+        points.lines(JOB, stream_at(server.url), after=None) as lines,
+    ):
+        assert [together async for together in lines] == [[]]
 
 
 DEEP = (

@@ -95,9 +95,7 @@ async def network(
     """A log, and streams that are told of whatever is kept in it."""
     hub = Hub()
     history = FakeHistory(hub.tell)
-    streams = Streams(
-        history, newest=0, ping_s=ping_s, stall_s=stall_s, at_most=100, each=100, at_a_time=at_a_time
-    )
+    streams = Streams(history, newest=0, ping_s=ping_s, stall_s=stall_s, at_most=100, each=100, at_a_time=at_a_time)
     hub.also_tell(streams.notice)
     pinging = asyncio.create_task(streams.ping())
     try:

@@ -20,6 +20,7 @@ _ACCESS_POINT = ("not-found",)
 _KEYED = ("idempotency-key-reused", "idempotency-key-in-use")
 _MADE = ("operation-unavailable", "client-ref-reused", "job-not-found", *_KEYED)
 _SUBMITTED = ("job-already-submitted", "job-finished")
+_BY_PATTERN = ("regex-unsupported", "regex-too-costly")
 _RESULT = ("result-not-found", "job-not-finished", *_ACCESS_POINT)
 _BYTES = (*_RESULT, "asset-not-found", "not-acceptable", "range-not-satisfiable")
 _DECIDED = ("access-request-not-found", "job-not-found", "already-decided", "job-finished")
@@ -28,15 +29,16 @@ _DECIDED = ("access-request-not-found", "job-not-found", "already-decided", "job
 _OWN: Mapping[str, Sequence[str]] = {
     "createJob": (*_MADE, *_SUBMITTED, "job-not-pending"),
     "statuses": ("job-not-found",),
-    "findAllJobs": ("regex-unsupported", "regex-too-costly"),
-    "findJob": ("job-not-found", "job-ambiguous", "regex-unsupported", "regex-too-costly"),
+    "findAllJobs": _BY_PATTERN,
+    "findJob": ("job-not-found", "job-ambiguous", *_BY_PATTERN),
     "submitJob": (*_SUBMITTED, *_KEYED),
     "cancelJob": ("job-not-pending", "job-finished", *_KEYED),
     "killJob": ("job-finished", "job-not-pending", *_KEYED),
     "jobResult": _RESULT,
     "jobResultTable": _BYTES,
     "jobResultAsset": _BYTES,
-    "jobEvents": ("stream-not-shared",),
+    "jobEvents": ("stream-not-shared", "too-many-streams"),
+    "events": ("too-many-streams", *_BY_PATTERN),
     "createStreamTicket": ("job-not-found",),
     "getAsset": ("asset-not-found",),
     "assetUsage": ("asset-not-found",),
