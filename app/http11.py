@@ -60,7 +60,8 @@ class Wire:
         except BlockingIOError:
             sent = 0
         except OSError:
-            return True  # the server notices by itself, and whoever serves the viewer hears of it by `receive`
+            self.cut()  # the server may not be reading; whoever serves the viewer hears of it by `receive`
+            return True
         if sent < len(framed):
             self._is_empty = False
             self._transport.write(framed[sent:])

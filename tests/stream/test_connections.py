@@ -112,8 +112,8 @@ async def test_of_many_who_go_at_once_nothing_is_left(tmp_path: Path, viewers: i
 
 
 async def test_a_viewer_with_another_request_behind_the_stream_leaves_nothing_either(tmp_path: Path) -> None:
-    """That request waits for the stream's end, and the end of the connection is the end of both."""
-    async with streaming(tmp_path, GATEWAY_STREAMS_EACH="1") as (gateway, _, path):
+    """That request waits for the stream's end, and nothing is read behind it: that the viewer has gone shows by a ping."""
+    async with streaming(tmp_path, GATEWAY_STREAMS_EACH="1", GATEWAY_PING_S="0.2") as (gateway, _, path):
         async with viewer(gateway, path, behind_it="/livez") as one:
             await one.begun()
         await _let_in(gateway, path)
