@@ -93,9 +93,9 @@ async def nchan(_tools: Path) -> AsyncIterator[Server]:
     assert nginx is not None  # noqa: S101  (`nchan_is_here` was asked)
     with tempfile.TemporaryDirectory() as folder:
         async with child(nginx, "-p", folder, "-c", _configured(folder, port), cores=SERVERS) as master:
-            await _listening(port)
+            worker = await _only_child(master.pid)
             async with _posting(port, "/publish") as publish:
-                yield Server(pid=_only_child(master.pid), port=port, target="/events", publish=publish)
+                yield Server(pid=worker, port=port, target="/events", publish=publish)
 
 
 def _configured(folder: str, port: int) -> str:
@@ -176,20 +176,16 @@ async def _first_line(process: asyncio.subprocess.Process) -> str:
         return (await process.stdout.readline()).decode().strip()
 
 
-async def _listening(port: int) -> None:
+async def _only_child(pid: int) -> int:
+    """Once there is one: by then it listens."""
     async with asyncio.timeout(_WITHIN_S):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(_LOOK_AGAIN_S)
-            else:
-                writer.close()
-                return
+        while not (found := _children(pid)):  # noqa: ASYNC110  (no bell rings for it)
+            await asyncio.sleep(_LOOK_AGAIN_S)
+    return found[0]
 
 
-def _only_child(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+def _children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _free_port() -> int:

@@ -14,6 +14,7 @@ from tests.support.gateway import WITHIN_S, Gateway, Listener, served
 from tests.support.scripted import TOKEN, ScriptedNetwork, scripted_network
 
 _LOOK_AGAIN_S = 0.01
+_KEEPALIVE = "02"
 _END_OF_BODY = b"\r\n0\r\n\r\n"
 
 
@@ -35,6 +36,12 @@ class Wire:
         """Everything, up to the end of the connection."""
         self.heard += await self._reader.read()
         return self.heard
+
+    @property
+    def port(self) -> int:
+        """Of this side."""
+        port: int = self._writer.get_extra_info("sockname")[1]
+        return port
 
     def cut(self) -> None:
         """Gone without a word to the application."""
@@ -119,6 +126,14 @@ async def test_a_viewer_with_another_request_behind_the_stream_leaves_nothing_ei
         await _let_in(gateway, path)
 
 
+async def test_the_system_looks_whether_a_viewer_is_still_there(tmp_path: Path) -> None:
+    """One whose machine is gone says no goodbye; a connection that is quiet is asked now and then."""
+    async with streaming(tmp_path) as (gateway, _, path), viewer(gateway, path) as one:
+        await one.begun()
+
+        assert _timer(gateway, one) == _KEEPALIVE
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("viewers", [50, pytest.param(500, marks=pytest.mark.full)])
 async def test_at_a_stop_all_streams_end_cleanly_and_go_on_in_the_next_process(tmp_path: Path, viewers: int) -> None:
@@ -178,6 +193,16 @@ async def _until_closed(gateway: Gateway, sockets: int) -> None:
     async with asyncio.timeout(WITHIN_S):
         while _sockets(gateway) > sockets:  # noqa: ASYNC110  (a process rings no bell for this)
             await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+def _timer(gateway: Gateway, wire: Wire) -> str:
+    """Which timer of the gateway's side of the connection runs, as Linux shows it."""
+    ours, theirs = urlsplit(gateway.url).port, wire.port
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, remote, timer = (line.split()[place] for place in (1, 2, 5))
+        if (int(local.partition(":")[2], 16), int(remote.partition(":")[2], 16)) == (ours, theirs):
+            return timer.partition(":")[0]
+    raise AssertionError("there is no such connection")
 
 
 def _sockets(gateway: Gateway) -> int:
