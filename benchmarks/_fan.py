@@ -134,15 +134,3 @@ def cpu_s(pid: int) -> float:
 def memory_kb(pid: int) -> float:
     """What it holds of memory that is there."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_KB
-
-
-def connections(pid: int) -> int:
-    """How many sockets it has open."""
-    return sum(1 for one in Path(f"/proc/{pid}/fd").iterdir() if _is_socket(one))
-
-
-def _is_socket(descriptor: Path) -> bool:
-    try:
-        return str(descriptor.readlink()).startswith("socket:")
-    except FileNotFoundError:  # closed meanwhile
-        return False

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from benchmarks._fan import CLIENTS, Viewers, compiled, connections, memory_kb, watching
+from benchmarks._fan import CLIENTS, Viewers, compiled, memory_kb, watching
 from benchmarks._servers import Server, Start, nchan, nchan_is_here, ours
 from benchmarks._timing import tell
 from benchmarks.streams import event, publish
+from tests.support.processes import sockets_of
 
 _RUNS = 5
 _IDLE = 10_000
@@ -122,14 +123,14 @@ async def _stopped(tools: Path) -> float:
 async def _closed(tools: Path) -> tuple[float, float]:
     """How long the sockets stay open, and how much more is held the last time than the time before."""
     async with ours(tools) as server:
-        usual = connections(server.pid)
+        usual = sockets_of(server.pid)
         left_kb = []
         for _ in range(_TIMES):
             async with watching(tools, server.port, server.target, viewers=_AT_ONCE) as viewers:
                 await viewers.ready()
                 await asyncio.sleep(_SETTLED_S)
                 began = await viewers.close()
-                while connections(server.pid) > usual:  # noqa: ASYNC110  (nor for this)
+                while sockets_of(server.pid) > usual:  # noqa: ASYNC110  (nor for this)
                     await asyncio.sleep(_LOOK_EVERY_S)
                 took_s = time.monotonic() - began
             left_kb.append(memory_kb(server.pid))

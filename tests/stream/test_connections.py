@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.events import Event, numbered, sse
 from tests.support.gateway import WITHIN_S, Gateway, Listener, served
+from tests.support.processes import sockets_of
 from tests.support.scripted import TOKEN, ScriptedNetwork, scripted_network
 
 _LOOK_AGAIN_S = 0.01
@@ -106,7 +107,7 @@ async def test_there_is_a_limit_for_all_together(tmp_path: Path) -> None:
 async def test_of_many_who_go_at_once_nothing_is_left(tmp_path: Path, viewers: int) -> None:
     """Their sockets are closed and their places are free, and others can come."""
     async with streaming(tmp_path, GATEWAY_STREAMS_EACH=str(viewers)) as (gateway, network, path):
-        before = _sockets(gateway)
+        before = sockets_of(gateway.pid)
         for _ in range(2):
             async with AsyncExitStack() as open_:
                 wires = [await open_.enter_async_context(viewer(gateway, path)) for _ in range(viewers)]
@@ -191,7 +192,7 @@ async def _let_in(gateway: Gateway, path: str) -> None:
 
 async def _until_closed(gateway: Gateway, sockets: int) -> None:
     async with asyncio.timeout(WITHIN_S):
-        while _sockets(gateway) > sockets:  # noqa: ASYNC110  (a process rings no bell for this)
+        while sockets_of(gateway.pid) > sockets:  # noqa: ASYNC110  (a process rings no bell for this)
             await asyncio.sleep(_LOOK_AGAIN_S)
 
 
@@ -203,14 +204,3 @@ def _timer(gateway: Gateway, wire: Wire) -> str:
         if (int(local.partition(":")[2], 16), int(remote.partition(":")[2], 16)) == (ours, theirs):
             return timer.partition(":")[0]
     raise AssertionError("there is no such connection")
-
-
-def _sockets(gateway: Gateway) -> int:
-    return sum(1 for one in Path(f"/proc/{gateway.pid}/fd").iterdir() if _is_socket(one))
-
-
-def _is_socket(descriptor: Path) -> bool:
-    try:
-        return str(descriptor.readlink()).startswith("socket:")
-    except FileNotFoundError:  # closed meanwhile
-        return False

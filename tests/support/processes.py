@@ -63,3 +63,15 @@ def command_line(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
         return ""
+
+
+def sockets_of(pid: int) -> int:
+    """How many sockets the process has open."""
+    return sum(1 for one in Path(f"/proc/{pid}/fd").iterdir() if _is_socket(one))
+
+
+def _is_socket(descriptor: Path) -> bool:
+    try:
+        return str(descriptor.readlink()).startswith("socket:")
+    except FileNotFoundError:  # closed meanwhile
+        return False
