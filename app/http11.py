@@ -10,15 +10,15 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-_VANISHED_AFTER_S = 30
+_BY_TCP = (socket.AF_INET, socket.AF_INET6)
+_QUIET_FOR_S = 30
 # As Linux names them; elsewhere the system's own patience has to do.
 _WATCHED = tuple(
     (level, getattr(socket, name), value)
     for level, name, value in (
         (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", _VANISHED_AFTER_S),
+        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", _QUIET_FOR_S),
         (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 5),
-        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", _VANISHED_AFTER_S * 1000),
     )
     if hasattr(socket, name)
 )
@@ -43,6 +43,17 @@ class Wire:
     def is_done(self) -> bool:
         """Whether its answer is over."""
         return bool(self._cycle.response_complete)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the connection is lost."""
+        return self._descriptor < 0
+
+    def give_up_after(self, seconds: float) -> None:
+        """The system breaks the connection off when nothing that was sent is acknowledged, or taken, for so long."""
+        peer = self._transport.get_extra_info("socket")
+        if not self.is_gone and peer.family in _BY_TCP and hasattr(socket, "TCP_USER_TIMEOUT"):
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, int(seconds * 1000)))
 
     def write(self, chunk: bytes) -> bool:
         """A piece of the body, if there is room. False: there is none, and nothing was taken."""
@@ -114,10 +125,10 @@ class Http11(HttpToolsProtocol):
     _wires: Sequence[Wire] = ()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Somebody who is gone without a word is noticed: nothing that was sent to them is acknowledged."""
+        """Somebody who is gone without a word is noticed: who is quiet is asked now and then by the system."""
         super().connection_made(transport)
         peer = transport.get_extra_info("socket")
-        if peer is not None and peer.family in (socket.AF_INET, socket.AF_INET6):
+        if peer is not None and peer.family in _BY_TCP:
             for level, option, value in _WATCHED:
                 peer.setsockopt(level, option, value)
 

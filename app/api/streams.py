@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 
 from sse_starlette import EventSourceResponse
+from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from app.api.frames import Frames, NdjsonFrames, SseFrames, of_all, of_all_as_text, of_job, of_job_as_text
@@ -81,9 +82,6 @@ class EventStream(EventSourceResponse):
 
         The viewer is served once everything that led here has returned.
         """
-        if scope["method"] == "HEAD":
-            await super().__call__(scope, receive, send)
-            return
         with ExitStack() as place:
             place.enter_context(self._streams.place(self._client))
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -94,13 +92,16 @@ class EventStream(EventSourceResponse):
                 still_here=_SIGNS[self._frames],
             )
             place.enter_context(self._visiting(viewer.send_home))
-            left = partial(_left, receive)
+            left = partial(_left, receive, viewer)
             stay(scope, partial(self._streams.show, self._watched, viewer, left=left), over=place.pop_all())
 
 
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+async def _left(receive: Receive, viewer: Viewer) -> None:
+    try:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    except HTTPException:  # more of a body than is taken: nothing behind that can be heard
+        viewer.send_home()
 
 
 def _standing(snapshot: str, frames: Frames, *, position: int) -> bytes:
@@ -117,6 +118,6 @@ _SIGNS = {frames: partial(_sign_of_life, frames) for frames in (SSE, NDJSON)}
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    """What a HEAD is answered with."""
+    """What the class is given to send: the streams write by themselves."""
     return
     yield b""

@@ -53,9 +53,10 @@ class Ring:
 class Past:
     """Pieces of the log as frames: each is read once for all who replay it, and kept while there is room."""
 
-    def __init__(self, read: Callable[[int], Awaitable[Ring]]) -> None:
-        """`read` reads the piece after a cursor. Nothing is ever written there any more."""
+    def __init__(self, read: Callable[[int], Awaitable[Ring]], *, grown: Callable[[], None]) -> None:
+        """`read` reads the piece after a cursor. Nothing is ever written there any more. `grown`: one more is kept."""
         self.size = 0
+        self._grown = grown
         self._read = read
         self._pieces: dict[int, Ring] = {}  # by `since`; those used last are last
         self._under_way: dict[int, asyncio.Task[Ring]] = {}
@@ -91,4 +92,5 @@ class Past:
             del self._under_way[cursor]
         self._pieces[cursor] = piece
         self.size += piece.size + _PIECE_BYTES
+        self._grown()
         return piece

@@ -36,6 +36,13 @@ Render = Callable[[Sequence[Event]], Awaitable[Sequence[bytes]]]
 class Outlet(Protocol):
     """A viewer's connection. Once it is broken off, whatever is written is taken and goes nowhere."""
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody is at the other end any more."""
+
+    def give_up_after(self, seconds: float) -> None:
+        """Break off by itself when nothing that was sent has arrived for so long."""
+
     def write(self, chunk: bytes) -> bool:
         """Hand it over. False: there is no room, and nothing was taken."""
 
@@ -76,6 +83,15 @@ class Viewer:
         self.still_here = still_here
         self._outlet = outlet
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing more is to be sent."""
+        return self.over or self._outlet.is_gone
+
+    def give_up_after(self, seconds: float) -> None:
+        """Who takes nothing for so long is gone."""
+        self._outlet.give_up_after(seconds)
+
     def give(self, chunk: bytes, *, cursor: int) -> bool:
         """Without waiting: everything up to the cursor. False: nothing was taken."""
         if chunk:
@@ -115,10 +131,20 @@ def _into_nothing(_chunk: bytes) -> bool:
 class Channel:
     """One stream in one form, with those who watch it."""
 
-    def __init__(self, watched: Watched, *, since: int, history: History, stall_s: float, at_a_time: int) -> None:
+    def __init__(
+        self,
+        watched: Watched,
+        *,
+        since: int,
+        history: History,
+        stall_s: float,
+        at_a_time: int,
+        grown: Callable[[], None],
+    ) -> None:
+        """`grown` is called when there is more than before."""
         self.job_id = watched.job_id
         self.ring = Ring(since)
-        self.past = Past(self._piece)
+        self.past = Past(self._piece, grown=grown)
         self.viewers: set[Viewer] = set()
         # Who has everything up to `_at`; while a chunk is handed round, who had it `_before` that; and who has caught up
         # since, each with a cursor of its own.
@@ -172,8 +198,13 @@ class Channel:
             await self._news.wait()
             self._news.clear()
             began_s = monotonic()
-            await self._take_in()
-            await self._flush()
+            try:
+                await self._take_in()
+                await self._flush()
+            except Exception:
+                # Whatever it is, everybody goes on from the log.
+                log.exception("a stream could not be shown")
+                self.restart(self._head)
             await asyncio.sleep(min(_TICK_S, _REST * (monotonic() - began_s)))
 
     async def see_to(self, viewer: Viewer) -> None:
@@ -202,9 +233,12 @@ class Channel:
         for served, viewer in enumerate([*self._abreast, *self._fresh], start=1):
             if viewer in self._abreast:
                 self._account(viewer)
+            elif viewer not in self._fresh:
+                continue  # it is being served
             if viewer.served_s <= before_s and not viewer.over:
-                # It says where the stream stands if that is further than the viewer was told.
-                sign = viewer.still_here(viewer.cursor if viewer.cursor > viewer.told else None)
+                # Where much does not fit, it says how far the stream has come beyond what the viewer was told.
+                is_ahead = self._wanted is not None and viewer.cursor > viewer.told
+                sign = viewer.still_here(viewer.cursor if is_ahead else None)
                 if not viewer.give(sign, cursor=viewer.cursor):
                     viewer.owed = sign
                     self.lag(viewer)
@@ -229,7 +263,7 @@ class Channel:
         if viewer.owed:
             owed, viewer.owed = viewer.owed, b""
             await self._hand(viewer, owed, cursor=viewer.cursor)
-        while not viewer.over:
+        while not viewer.is_gone:
             if self._is_over(viewer.cursor):
                 await self._see_out(viewer)
                 return
@@ -240,6 +274,7 @@ class Channel:
                 self._fresh.add(viewer)
                 return
             await self._hand(viewer, chunk, cursor=cursor)
+            await asyncio.sleep(0)  # however fast it takes them, others have their turn
 
     async def _hand(self, viewer: Viewer, chunk: bytes, *, cursor: int) -> None:
         await self._patiently(viewer, lambda: viewer.give(chunk, cursor=cursor))
@@ -252,7 +287,7 @@ class Channel:
             return
         try:
             async with asyncio.timeout(self._stall_s):
-                while not (viewer.over or done()):
+                while not (viewer.is_gone or done()):
                     await viewer.room()
         except TimeoutError:
             log.info("a viewer that takes nothing was cut off", extra={"after_s": self._stall_s})
@@ -292,14 +327,15 @@ class Channel:
                     await self._read(ring, head=head)
         except Exception:
             log.exception("events could not be made into frames")
-            self.restart(head)
+            self.restart(self._head)
 
     async def _flush(self) -> None:
         self._join()
-        if self._at < self.ring.since:  # it has let go of what they have not been told
-            self.restart(self.ring.since)
         while self._at < self.ring.upto:
-            await self._hand_round(*self.ring.after(self._at))
+            if self._at < self.ring.since:  # it has let go of what they have not been told
+                self.restart(self._head)
+            else:
+                await self._hand_round(*self.ring.after(self._at))
         self._join()
         if self._is_over(self._at):
             for viewer in tuple(self._abreast):
@@ -395,6 +431,7 @@ class Streams:
 
     async def show(self, watched: Watched, viewer: Viewer, *, left: Callable[[], Awaitable[object]]) -> None:
         """Serve the viewer the events after its cursor, in order, as they come, until it has `left`."""
+        viewer.give_up_after(self._stall_s)
         with self._watching(watched, viewer) as channel:
             await channel.see_to(viewer)
             await left()
@@ -430,7 +467,12 @@ class Streams:
 
     def _open(self, watched: Watched) -> Channel:
         channel = self._channels[watched] = Channel(
-            watched, since=self._newest, history=self._history, stall_s=self._stall_s, at_a_time=self._at_a_time
+            watched,
+            since=self._newest,
+            history=self._history,
+            stall_s=self._stall_s,
+            at_a_time=self._at_a_time,
+            grown=self._keep_to_budget,
         )
         self._runs[channel] = asyncio.create_task(channel.run(), name="stream")
         return channel

@@ -238,6 +238,14 @@ class _Leaver:
         self._note({"type": "http.response.body", "body": chunk, "more_body": True})
         return True
 
+    @property
+    def is_gone(self) -> bool:
+        """As the server knows it."""
+        return self._gone.is_set()
+
+    def give_up_after(self, seconds: float) -> None:
+        """The system's affair."""
+
     def end(self) -> bool:
         """The same."""
         self._note({"type": "http.response.body", "body": b"", "more_body": False})

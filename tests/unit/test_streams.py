@@ -56,6 +56,14 @@ class Connection:
             self.told += map(int, chunk.split())
         return True
 
+    @property
+    def is_gone(self) -> bool:
+        """As soon as it is cut."""
+        return self.is_cut
+
+    def give_up_after(self, seconds: float) -> None:
+        """The system's affair."""
+
     def end(self) -> bool:
         """That takes a place, too."""
         self.ended = self._has_taken()
@@ -364,6 +372,81 @@ async def test_what_many_replay_is_read_once() -> None:
 
     assert [one.told for one in connections] == [ids(history)] * 20
     assert history.looks - before <= 7
+
+
+async def test_who_leaves_during_a_replay_is_not_served_to_its_end() -> None:
+    """A log of years would be read out to nobody, and the place would stay taken."""
+    leaver = Connection(room=1)
+    async with network(at_a_time=1) as (history, streams):
+        await keep_a_job(history, messages=200)
+        async with watching(streams, leaver):
+            await until(lambda: leaver._room == 0)
+            leaver.cut()
+            before = history.looks
+            for _ in range(2_000):
+                await asyncio.sleep(0)
+
+    assert history.looks - before < 20
+
+
+async def test_a_ring_that_gives_way_while_it_is_handed_round_leaves_no_gap() -> None:
+    """The budget is kept whenever something is told, and that may be in the middle of a turn."""
+
+    async def wide(events: Sequence[Event]) -> list[bytes]:
+        return [b"%d " % event.id + b" " * 40_000 for event in events]
+
+    class GivesWay(Connection):
+        def write(self, chunk: bytes) -> bool:
+            for channel in streams._channels.values():
+                for _ in range(2):
+                    if channel.ring.size:
+                        channel.ring.drop_older_half()
+            return super().write(chunk)
+
+    one, two = GivesWay(), GivesWay()
+    async with (
+        network() as (history, streams),
+        watching(streams, one, render=wide),
+        watching(streams, two, render=wide),
+    ):
+        await keep_a_job(history, messages=1, ends=False)
+        await until(lambda: one.told == two.told == ids(history))
+        await asyncio.gather(*(history.keep(told_messages(history.jobs[JOB], n)) for n in range(2, 60)))
+        await end(history)
+        await until(lambda: one.ended and two.ended)
+
+    assert one.told == two.told == ids(history)
+
+
+async def test_what_is_replayed_stays_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while nothing is told: whoever reads years of history must not fill the memory with it."""
+    monkeypatch.setattr("app.services.streams._BUDGET_BYTES", 10_000)
+    reader, sizes = Connection(), list[int]()
+
+    async def wide(events: Sequence[Event]) -> list[bytes]:
+        sizes.append(sum(channel.size for channel in streams._channels.values()))
+        return [b"%d " % event.id + b" " * 500 for event in events]
+
+    async with network(at_a_time=5) as (history, streams):
+        await keep_a_job(history, messages=200)
+        async with watching(streams, reader, render=wide):
+            await until(lambda: reader.ended)
+
+    assert reader.told == ids(history)
+    assert max(sizes) <= 10_000
+
+
+async def test_a_jobs_quiet_stream_is_pinged_whatever_others_do() -> None:
+    """The snapshot that tells a position is the feed's."""
+    quiet = Connection()
+    async with network(ping_s=AT_ONCE_S) as (history, streams):
+        await keep_a_job(history, messages=1, ends=False)
+        for n in range(5):
+            await history.keep(told_messages(OTHER, n))
+        async with watching(streams, quiet):
+            await until(lambda: len(quiet.signs) >= 3)
+
+    assert set(quiet.signs) == {None}
 
 
 async def test_there_is_a_limit_to_the_streams_of_one_and_of_all() -> None:
