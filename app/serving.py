@@ -5,7 +5,7 @@ import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -97,7 +97,8 @@ def server_of(settings: Settings, *, started: Started) -> Server:
 def _take_descriptors() -> None:
     """Each connection needs one, and what a process has at first is meant for programs that have few."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with suppress(ValueError, OSError):  # where the system gives less than it says, what there is has to do
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _plain_about_failure(app: ASGIApp) -> ASGIApp:

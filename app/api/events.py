@@ -16,8 +16,8 @@ from app.api.streams import NDJSON, OF_ALL, OF_JOB, SSE, EventStream
 from app.domain.access import Caller
 from app.domain.errors import Invalid, StreamNotShared
 from app.domain.jobs import Job
+from app.services.channels import Watched
 from app.services.gatekeeper import Passed
-from app.services.streams import Watched
 
 router = APIRouter(tags=["events"])
 
@@ -91,7 +91,7 @@ async def events(
     head = await rooms.history.head()
     position = await _position(rooms, asked.after, last_event_id, otherwise=head)
     wanted = asked.wanted()
-    if wanted is not None:
+    if wanted is not None and wanted.name_regex is not None:
         await rooms.history.page(wanted, limit=1, cursor=None)  # a pattern that nobody understands is told at once
     frames = _frames(accept)
     watched = Watched(render=OF_ALL[frames, asked.format], wanted=wanted)

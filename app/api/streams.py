@@ -13,7 +13,9 @@ from starlette.types import Receive, Scope, Send
 from app.api.frames import Frames, NdjsonFrames, SseFrames, of_all, of_all_as_text, of_job, of_job_as_text
 from app.api.staying import stay
 from app.domain.events import Event
-from app.services.streams import Render, Streams, Viewer, Watched
+from app.services.channels import Render, Watched
+from app.services.streams import Streams
+from app.services.viewers import Viewer
 
 SSE: Frames = SseFrames()
 NDJSON: Frames = NdjsonFrames()

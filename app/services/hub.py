@@ -1,11 +1,14 @@
 """Who listens to what, and the bells that wake them. What is told here is in the log already."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
 from app.domain.events import Event
+
+log = logging.getLogger(__name__)
 
 
 class Bell:
@@ -69,7 +72,11 @@ class Hub:
         for channel in {None, *(event.job_id for event in events)}:
             self._ring(channel)
         for other in self._others:
-            other(events)
+            try:
+                other(events)
+            except Exception:
+                # What is told is written already: whoever cannot hear it must not end the writing.
+                log.exception("a listener failed")
 
     def also_tell(self, other: Callable[[Sequence[Event]], None]) -> None:
         """Hand every event to somebody who needs no bell."""

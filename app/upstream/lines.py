@@ -20,7 +20,8 @@ async def lines_of(
 ) -> AsyncIterator[Sequence[bytes | TooLong]]:
     """The lines, as many at a time as came together: one at least.
 
-    They are split on the newline byte alone: other line separators may stand inside JSON text. Raises httpx.ReadTimeout for a line that is waited for longer than that, however many bytes of it have come.
+    They are split on the newline byte alone: other line separators may stand inside JSON text. Raises httpx.ReadTimeout
+    for a line that is waited for longer than that, however many bytes of it have come.
     """
     pieces = response.aiter_raw()
     held = bytearray()

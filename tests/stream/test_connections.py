@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.support.events import Event, numbered, sse
+from tests.support.fakes import until
 from tests.support.gateway import WITHIN_S, Gateway, Listener, served
 from tests.support.processes import sockets_of
 from tests.support.scripted import TOKEN, ScriptedNetwork, scripted_network
@@ -34,8 +35,9 @@ class Wire:
         return self.heard.partition(b"\r\n")[0]
 
     async def to_the_end(self) -> bytes:
-        """Everything, up to the end of the connection."""
-        self.heard += await self._reader.read()
+        """Everything, up to the end of the answer or of the connection."""
+        while not self.heard.endswith(_END_OF_BODY) and (piece := await self._reader.read(1 << 16)):
+            self.heard += piece
         return self.heard
 
     @property
@@ -50,13 +52,13 @@ class Wire:
 
 
 @asynccontextmanager
-async def viewer(gateway: Gateway, path: str, *, behind_it: str = "") -> AsyncIterator[Wire]:
-    """A connection that asks for a stream, and perhaps for something behind it."""
+async def viewer(gateway: Gateway, path: str, *, behind_it: str = "", body: bytes = b"") -> AsyncIterator[Wire]:
+    """A connection that asks for a stream, perhaps with a body, and perhaps for something behind it."""
     address = urlsplit(gateway.url)
     async with asyncio.timeout(WITHIN_S):
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         for target in filter(None, (path, behind_it)):
-            writer.write(f"GET {target} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
+            writer.write(f"GET {target} HTTP/1.1\r\nHost: {address.netloc}\r\n".encode() + _with_body(body))
         wire = Wire(reader, writer)
         try:
             yield wire
@@ -72,6 +74,7 @@ async def streaming(folder: Path, **settings: str) -> AsyncIterator[tuple[Gatewa
             await network.router_says("running")
             async with gateway.client() as client:
                 await Listener(gateway, client).until_phase(network.job_id, "in_progress")
+            await until(lambda: network.streams_opened > 0)
             yield gateway, network, f"/v1/jobs/{network.job_id}/events"
 
 
@@ -127,6 +130,18 @@ async def test_a_viewer_with_another_request_behind_the_stream_leaves_nothing_ei
         await _let_in(gateway, path)
 
 
+async def test_a_body_behind_a_stream_ends_it_in_good_order(tmp_path: Path) -> None:
+    """Nobody reads it: it is let go of up to the limit, and beyond that nothing can be heard behind it."""
+    async with streaming(tmp_path, GATEWAY_BODY_LIMIT="1000") as (gateway, _, path):
+        async with viewer(gateway, path, body=b"x" * 5_000) as one:
+            answer = await one.to_the_end()
+        errors = [line for line in gateway.log.splitlines() if '"level": "error"' in line]
+
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert answer.endswith(_END_OF_BODY)
+    assert errors == []
+
+
 async def test_the_system_looks_whether_a_viewer_is_still_there(tmp_path: Path) -> None:
     """One whose machine is gone says no goodbye; a connection that is quiet is asked now and then."""
     async with streaming(tmp_path) as (gateway, _, path), viewer(gateway, path) as one:
@@ -165,6 +180,11 @@ async def test_at_a_stop_all_streams_end_cleanly_and_go_on_in_the_next_process(t
 
 async def _rest(client: httpx.AsyncClient, path: str, last: int) -> list[Event]:
     return numbered(sse((await client.get(path, headers={"Last-Event-ID": str(last)})).content))
+
+
+def _with_body(body: bytes) -> bytes:
+    """The rest of a request; its body in a chunk, so that nobody knows at first how long it is."""
+    return b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"\r\n"
 
 
 def _last(events: list[Event]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from tests.support.relay import Relay, Way
+from tests.support.relay import Relay, Way, laid
 
 _ID_LINE = re.compile(rb"\nid: [0-9]+\n")
 _ENDS_WITH_ID_LINE = re.compile(rb"\nid: [0-9]+\n\Z")
@@ -101,11 +101,6 @@ class CuttingRelay(Relay):
 
 @asynccontextmanager
 async def cutting(target: str, *, spares_ids: bool = False, spares_heads: bool = False) -> AsyncIterator[CuttingRelay]:
-    """It listens on a port of its own, for as long as the block lasts."""
-    between = CuttingRelay(target, spares_ids=spares_ids, spares_heads=spares_heads)
-    await between.admit()
-    try:
+    """One to this address, for as long as the block lasts."""
+    async with laid(CuttingRelay(target, spares_ids=spares_ids, spares_heads=spares_heads)) as between:
         yield between
-    finally:
-        between.refuse()
-        await between.drop()

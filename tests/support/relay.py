@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 _PIECE = 1 << 16
@@ -111,8 +112,17 @@ class Relay:
 
 @asynccontextmanager
 async def relay(target: str) -> AsyncIterator[Relay]:
+    """One to this address, for as long as the block lasts."""
+    async with laid(Relay(target)) as between:
+        yield between
+
+
+R = TypeVar("R", bound=Relay)
+
+
+@asynccontextmanager
+async def laid(between: R) -> AsyncIterator[R]:
     """It listens on a port of its own, for as long as the block lasts."""
-    between = Relay(target)
     await between.admit()
     try:
         yield between

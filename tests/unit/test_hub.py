@@ -1,7 +1,10 @@
 """Bells, listeners, and the log as a stream: replay and live without gap or repeat."""
 
+from collections.abc import Sequence
+
 import pytest
 
+from app.domain.events import Event
 from app.domain.phases import Phase
 from app.services.hub import Bell, Hub
 from tests.support.fakes import FakeHistory
@@ -77,3 +80,20 @@ async def test_a_listener_who_stays_is_still_told_after_another_left() -> None:
         hub.tell(history.log)
 
         assert await staying.rings(within_s=LONG_S)
+
+
+def _fails(_: Sequence[Event]) -> None:
+    raise ValueError
+
+
+async def test_a_listener_that_fails_keeps_the_news_from_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """What is told is in the log already: neither the others nor the log's writer may suffer from it."""
+    hub, heard = Hub(), list[int]()
+    history = FakeHistory(hub.tell)
+    hub.also_tell(_fails)
+    hub.also_tell(lambda events: heard.extend(event.id for event in events))
+
+    await history.keep(told_messages(RUNNING, 1))
+
+    assert heard == [1]
+    assert "a listener failed" in caplog.text

@@ -24,7 +24,7 @@ from app.domain.ports import JobFilter
 from app.domain.stream import hear_line
 from app.main import create_app, open_rooms
 from app.services.hub import Hub
-from app.services.streams import Outlet
+from app.services.viewers import Outlet
 from app.settings import Settings
 from app.store import history as module_under_test
 from app.store.database import open_database

@@ -16,9 +16,11 @@ from app.domain.events import Event
 from app.domain.phases import Phase
 from app.domain.ports import JobFilter
 from app.domain.stream import hear_line
+from app.services.channels import Render, Watched
 from app.services.hub import Hub
 from app.services.rings import Ring
-from app.services.streams import Render, Streams, Viewer, Watched
+from app.services.streams import Streams
+from app.services.viewers import Viewer
 from tests.support.fakes import FakeHistory
 from tests.support.news import JOB, NOON, OTHER_JOB, end_line, job_in, report, told_messages
 
@@ -341,6 +343,26 @@ async def test_a_quiet_filter_is_told_how_far_it_has_come() -> None:
         assert len(streams._channels) == 1
 
     assert (quiet.told, same.told) == ([], [])
+
+
+async def test_a_filter_outlasts_a_log_that_is_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever were sent away would be refused when coming back, and an EventSource that is refused gives up."""
+    monkeypatch.setattr("app.services.channels._LOOK_AGAIN_S", AT_ONCE_S)
+    viewer = Connection()
+    async with network() as (history, streams):
+        await keep_a_job(history, messages=1, ends=False)
+        wanted = JobFilter(owner=history.jobs[JOB].owner.user)
+        async with watching(streams, viewer, job_id=None, wanted=wanted):
+            await until(lambda: viewer.told == ids(history))
+            await history.keep(told_messages(history.jobs[JOB], 2))
+            history.away = True
+            await until(lambda: "out of reach" in caplog.text)
+            history.away = False
+            await until(lambda: viewer.told == ids(history))
+
+    assert not viewer.is_cut
 
 
 async def test_a_filter_is_asked_once_for_all_who_ask_for_the_same() -> None:
