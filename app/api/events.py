@@ -11,11 +11,11 @@ from app.api.access import CallerDep
 from app.api.frames import Frames
 from app.api.rooms import Rooms, RoomsDep
 from app.api.schemas.events import EventsQuery, StreamQuery
-from app.api.schemas.jobs import job_view
 from app.api.streams import NDJSON, OF_ALL, OF_JOB, SSE, EventStream
 from app.domain.access import Caller
 from app.domain.errors import Invalid, StreamNotShared
 from app.domain.jobs import Job
+from app.domain.shown import shown
 from app.services.channels import Watched
 from app.services.gatekeeper import Passed
 
@@ -73,7 +73,7 @@ async def job_events(
     if end is not None and position >= end:
         return Response(status_code=204)
     frames = _frames(accept)
-    snapshot = f'{{"job":{job_view(job).model_dump_json()},"as_of":{as_of}}}'
+    snapshot = f'{{"job":{shown(job).decode()},"as_of":{as_of}}}'
     watched = Watched(render=OF_JOB[frames, asked.format], job_id=job_id)
     return _stream(rooms, watched, watcher, position=position, snapshot=snapshot, frames=frames)
 
@@ -91,8 +91,8 @@ async def events(
     head = await rooms.history.head()
     position = await _position(rooms, asked.after, last_event_id, otherwise=head)
     wanted = asked.wanted()
-    if wanted is not None and wanted.name_regex is not None:
-        await rooms.history.page(wanted, limit=1, cursor=None)  # a pattern that nobody understands is told at once
+    if wanted is not None and (wanted.name_regex is not None or wanted.words is not None):
+        await rooms.history.page(wanted, limit=1, cursor=None)  # what nobody understands is told at once
     frames = _frames(accept)
     watched = Watched(render=OF_ALL[frames, asked.format], wanted=wanted)
     return _stream(rooms, watched, watcher, position=position, snapshot=f'{{"as_of":{head}}}', frames=frames)

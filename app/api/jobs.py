@@ -6,8 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Query, Request, Response
 
 from app.api.access import ActorDep, CallerDep
+from app.api.fresh import UNCHANGED, answer
 from app.api.leaving import leaving
 from app.api.once import IdempotencyKey, told
+from app.api.paging import page_body
 from app.api.rooms import RoomsDep
 from app.api.schemas.common import Reason
 from app.api.schemas.jobs import (
@@ -56,36 +58,34 @@ async def create(
     return job_view(job)
 
 
-@router.get("", operation_id="findAllJobs")
-async def find_all(wanted: Annotated[JobsQuery, Query()], rooms: RoomsDep) -> JobPage:
+@router.get("", operation_id="findAllJobs", response_model=JobPage, responses=UNCHANGED)
+async def find_all(wanted: Annotated[JobsQuery, Query()], request: Request, rooms: RoomsDep) -> Response:
     """The jobs that fit, newest first."""
     page = await rooms.jobs.page(wanted.value(), limit=wanted.limit, cursor=wanted.cursor)
-    return JobPage(
-        items=[job_view(job) for job in page.jobs],
-        next_cursor=page.next,
-        as_of=page.as_of,
-        observed_at=rooms.contact.observed_at,
-        stale=rooms.contact.stale,
-    )
+    return answer(request, page_body(page, rooms.contact, partial=page.partial), digest=page.digest)
 
 
-@router.get("/find", operation_id="findJob")
-async def find(wanted: Annotated[FindQuery, Query()], rooms: RoomsDep) -> JobSeen:
+@router.get("/find", operation_id="findJob", response_model=JobSeen, responses=UNCHANGED)
+async def find(wanted: Annotated[FindQuery, Query()], request: Request, rooms: RoomsDep) -> Response:
     """The one job that fits; 404 for none, 409 with the ids for several."""
-    return job_seen(await rooms.jobs.find(wanted.value()), rooms.contact)
+    seen = job_seen(await rooms.jobs.find(wanted.value()), rooms.contact)
+    return answer(request, seen.body, digest=seen.digest)
 
 
-@router.get("/{job_id}", operation_id="getJob")
-async def get(job_id: UUID, rooms: RoomsDep, refresh: Refresh = False) -> JobSeen:
+@router.get("/{job_id}", operation_id="getJob", response_model=JobSeen, responses=UNCHANGED)
+async def get(job_id: UUID, request: Request, rooms: RoomsDep, refresh: Refresh = False) -> Response:
     """A job."""
-    if not refresh:
-        return job_seen(await rooms.jobs.job(job_id), rooms.contact)
-    return job_refreshed(await rooms.refresher.job(job_id), rooms.contact)
+    if refresh:
+        seen = job_refreshed(await rooms.refresher.job(job_id), rooms.contact)
+    else:
+        seen = job_seen(await rooms.jobs.job(job_id), rooms.contact)
+    return answer(request, seen.body, digest=seen.digest)
 
 
 @router.get(
     "/{job_id}/wait",
     operation_id="waitForJob",
+    response_model=JobSeen,
     responses={202: {"model": JobSeen, "description": "Not yet: it is as it was when the time was over"}},
 )
 async def wait(
@@ -94,18 +94,17 @@ async def wait(
     rooms: RoomsDep,
     request: Request,
     caller: CallerDep,
-    response: Response,
     timeout: Annotated[float, Query(ge=0, le=300, description="Seconds")] = 30,  # noqa: ASYNC109  (the caller's word)
     wait_for_permission: WaitForPermission = True,
-) -> JobSeen:
+) -> Response:
     """Wait for a job to complete, optionally waiting for permissions."""
     with rooms.gatekeeper.visiting(caller, cookie=None) as visit:
         async with leaving(request, visit.end):
             job, is_settled = await rooms.jobs.wait(
                 job_id, within_s=timeout, wait_for_permission=wait_for_permission, visit=visit
             )
-    response.status_code = 200 if is_settled else 202
-    return job_seen(job, rooms.contact)
+    status = 200 if is_settled else 202
+    return Response(job_seen(job, rooms.contact).body, status_code=status, media_type="application/json")
 
 
 @router.post("/{job_id}/submit", operation_id="submitJob", status_code=202)

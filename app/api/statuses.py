@@ -3,27 +3,25 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 
+from app.api.fresh import UNCHANGED, answer
+from app.api.paging import page_body
 from app.api.rooms import RoomsDep
-from app.api.schemas.log import StatusPage, status_view
+from app.api.schemas.log import StatusPage
 
 router = APIRouter(prefix="/v1/statuses", tags=["jobs"])
 
 
-@router.get("", operation_id="statuses")
+@router.get("", operation_id="statuses", response_model=StatusPage, responses=UNCHANGED)
 async def statuses(
+    *,
+    request: Request,
     rooms: RoomsDep,
     job_id: Annotated[UUID | None, Query(description="Of this job alone")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
-) -> StatusPage:
+) -> Response:
     """The latest JobStatus of each job that has one, newest job first."""
     page = await rooms.jobs.latest_statuses(job_id, limit=limit, cursor=cursor)
-    return StatusPage(
-        items=[status_view(one) for one in page.statuses],
-        next_cursor=page.next,
-        as_of=page.as_of,
-        observed_at=rooms.contact.observed_at,
-        stale=rooms.contact.stale,
-    )
+    return answer(request, page_body(page, rooms.contact), digest=page.digest)

@@ -207,10 +207,10 @@ class RegexUnsupported(Invalid):
     code = "regex-unsupported"
 
 
-class RegexTooCostly(Invalid):
-    """Looking for the pattern in so many names takes too long."""
+class SearchTooCostly(Invalid):
+    """Looking for it amongst so many jobs takes too long."""
 
-    code = "regex-too-costly"
+    code = "search-too-costly"
 
 
 class NotOffered(GatewayError):

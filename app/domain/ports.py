@@ -150,12 +150,14 @@ class AccessPoints(Protocol):
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs; None does not narrow. `phases` is a union.
 
-    `name_regex` is an RE2 pattern that is found anywhere in the name. Each of `labels` must be there, with its value
+    `name_regex` is an RE2 pattern that is found anywhere in the name. Each of `words` stands somewhere in the job's name,
+    operation, params or error; those in quotation marks together, and one with an asterisk begins a word. Each of `labels` must be there, with its value
     unless that is None. `created_after` includes the moment itself, `created_before` does not.
     """
 
     name: str | None = None
     name_regex: str | None = None
+    words: str | None = None
     id: UUID | None = None
     phases: frozenset[Phase] | None = None
     operation: str | None = None
@@ -166,19 +168,17 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Jobs, newest first. `next` is None on the last page; `as_of` is the log position the page was read at."""
+    """Things of jobs, newest job first, each as one line of JSON; `digest` changes with them, and with nothing else.
 
-    jobs: tuple[Job, ...]
+    `next` is None on the last page; `as_of` is the log position the page was read at. `partial`: the time for looking
+    ran out, and `next` goes on from there.
+    """
+
+    items: tuple[bytes, ...]
     next: str | None
     as_of: int
-
-
-class StatusPage(msgspec.Struct, frozen=True, kw_only=True):
-    """The latest JobStatus of each job, newest job first; otherwise as a page of jobs."""
-
-    statuses: tuple[JobStatus, ...]
-    next: str | None
-    as_of: int
+    digest: int
+    partial: bool = False
 
 
 class History(Protocol):
@@ -203,10 +203,17 @@ class History(Protocol):
         """The jobs that are not over."""
 
     async def page(self, wanted: JobFilter, *, limit: int, cursor: str | None) -> Page:
-        """Raises Invalid for a cursor that this query did not give, RegexUnsupported for what RE2 does not know."""
+        """Jobs, as they are `shown`.
 
-    async def latest_statuses(self, job_id: UUID | None, *, limit: int, cursor: str | None) -> StatusPage:
-        """Of each job that has a JobStatus, or of this one. Raises Invalid for another query's cursor."""
+        Raises Invalid for a cursor that this query did not give and for words without a word, RegexUnsupported for
+        what RE2 does not know.
+        """
+
+    async def found(self, wanted: JobFilter, *, limit: int) -> Sequence[Job]:
+        """Jobs, newest first. Raises as `page` does, and SearchTooCostly where the time for looking ran out."""
+
+    async def latest_statuses(self, job_id: UUID | None, *, limit: int, cursor: str | None) -> Page:
+        """The JobStatus of each job that has one, or of this job. Raises Invalid for another query's cursor."""
 
     async def events(
         self,

@@ -20,7 +20,7 @@ from app.domain.errors import (
 )
 from app.domain.jobs import Job, NewJob
 from app.domain.phases import OF_MARKET_STATUS, Phase
-from app.domain.ports import History, JobFilter, Page, Router, StatusPage
+from app.domain.ports import History, JobFilter, Page, Router
 from app.domain.reports import JobReport
 from app.services.contact import Contact
 from app.services.hub import Hub, Visit
@@ -142,19 +142,19 @@ class Jobs:
 
     async def find(self, wanted: JobFilter) -> Job:
         """The one job that fits. Raises JobNotKnown for none, Ambiguous with the ids for several."""
-        page = await self._history.page(wanted, limit=_NAMED_AT_MOST, cursor=None)
-        if not page.jobs:
+        jobs = await self._history.found(wanted, limit=_NAMED_AT_MOST + 1)
+        if not jobs:
             raise JobNotKnown("No job fits.")
-        if len(page.jobs) > 1:
-            ids = [str(job.id) for job in page.jobs]
-            raise Ambiguous("More than one job fits; ask with an id.", job_ids=ids, more=page.next is not None)
-        return page.jobs[0]
+        if len(jobs) > 1:
+            ids = [str(job.id) for job in jobs[:_NAMED_AT_MOST]]
+            raise Ambiguous("More than one job fits; ask with an id.", job_ids=ids, more=len(jobs) > _NAMED_AT_MOST)
+        return jobs[0]
 
     async def page(self, wanted: JobFilter, *, limit: int, cursor: str | None) -> Page:
         """Jobs, newest first."""
         return await self._history.page(wanted, limit=limit, cursor=cursor)
 
-    async def latest_statuses(self, job_id: UUID | None, *, limit: int, cursor: str | None) -> StatusPage:
+    async def latest_statuses(self, job_id: UUID | None, *, limit: int, cursor: str | None) -> Page:
         """The latest JobStatus of each job, newest job first, or that of one."""
         if job_id is not None:
             await self.job(job_id)

@@ -10,7 +10,9 @@ from sqlalchemy import insert, select, update
 from app.domain.actions import Action, NewAction, Verb
 from app.domain.jobs import StopAnswer
 from app.store.database import Database
-from app.store.tables import ACTIONS, VERBS, action_of, action_values
+from app.store.numbers import VERBS
+from app.store.rows import action_of, action_values
+from app.store.tables import ACTIONS
 
 
 class SqlActions:

@@ -10,7 +10,8 @@ from sqlalchemy.dialects.sqlite import insert
 
 from app.domain.attempts import KEPT_DAYS, Answer, Asked, Kept
 from app.store.database import Database
-from app.store.tables import ATTEMPTS, to_us
+from app.store.numbers import to_us
+from app.store.tables import ATTEMPTS
 
 
 class SqlAttempts:

@@ -15,16 +15,15 @@ _Stored = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
-    """The last row of a page, and which query it was a page of."""
+    """The last row of a page, or the last that was looked at for it, and which query it was a page of."""
 
-    created_us: _Stored
     key: _Stored
     query: int
 
 
-def cursor_after(created_us: int, key: int, *, wanted: JobFilter, of: str) -> str:
+def cursor_after(key: int, *, wanted: JobFilter, of: str) -> str:
     """The cursor that continues a list `of` something below this row."""
-    place = Place(created_us, key, _digest(wanted, of))
+    place = Place(key, _digest(wanted, of))
     return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
 
 

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, Executable, Row, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
@@ -34,6 +34,13 @@ class Database:
         except SQLAlchemyError as error:
             raise StoreAway("The history cannot be read at the moment; try again later.") from error
 
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What the work finds with a connection of the driver's. Raises StoreAway, and what the work raises."""
+        try:
+            return await self._done(lambda connection: work(_driver(connection)))
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise StoreAway("The history cannot be read at the moment; try again later.") from error
+
     async def execute(self, statement: Executable) -> int:
         """Do it, durably; how many rows it changed. Raises StoreAway."""
         try:
@@ -47,8 +54,7 @@ class Database:
         with ThreadPoolExecutor(1, thread_name_prefix="database writer") as thread:
             connection = await asyncio.get_running_loop().run_in_executor(thread, self._engine.connect)
             try:
-                driver: Any = connection.connection.driver_connection
-                yield Own(driver, thread=thread)
+                yield Own(_driver(connection), thread=thread)
             finally:
                 await asyncio.get_running_loop().run_in_executor(thread, connection.close)
 
@@ -96,6 +102,11 @@ async def open_database(url: str) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver: Any = connection.connection.driver_connection
+    return cast(sqlite3.Connection, driver)
 
 
 def _prepare(connection: Any, _record: object) -> None:

@@ -1,47 +1,53 @@
 """The history: jobs, statuses and events, read here and written through the log's one writer."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Row, Select, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select, text
 
-from app.domain.errors import RegexTooCostly, StoreAway
+from app.domain.errors import SearchTooCostly
 from app.domain.events import Event, Kind, Source, Told
 from app.domain.jobs import Job, Mark
 from app.domain.phases import BUCKETS, Bucket
-from app.domain.ports import JobFilter, Page, StatusPage
+from app.domain.ports import JobFilter, Page
 from app.domain.statuses import JobStatus
-from app.store.cursors import cursor_after, place_of
+from app.store import places
 from app.store.database import Database
-from app.store.log import Tell, Writer
+from app.store.lists import jobs_found, page_of_jobs, page_of_statuses
+from app.store.log import Tell, Writer, newest
+from app.store.numbers import KINDS, PHASES, SOURCES
+from app.store.prepared import Prepared
 from app.store.regexes import compiled, deadline, is_past
-from app.store.tables import EVENTS, JOBS, KINDS, LABELS, PHASES, POSITIONS, SOURCES, event_of, job_of, to_us
+from app.store.rows import event_of, kept_job
+from app.store.tables import EVENTS, JOBS, POSITIONS, STATES
+from app.store.texts import matching
 
-_HEAD = select(func.coalesce(func.max(EVENTS.c.id), 0)).scalar_subquery()
-_LATEST_STATUS = (
-    select(EVENTS.c.data)
-    .where(EVENTS.c.job_key == JOBS.c.key, EVENTS.c.kind == KINDS[Kind.STATUS], EVENTS.c.late.is_(False))
-    .order_by(EVENTS.c.id.desc())
-    .limit(1)
-    .correlate(JOBS)
-    .scalar_subquery()
-)
+T = TypeVar("T")
+
 _FINAL = [PHASES[phase] for phase in BUCKETS[Bucket.HISTORY]]
+_LOOKING_AT_ONCE = 2
+_STATE_OF = (
+    select(STATES.c.shown, STATES.c.unseen, STATES.c.shape)
+    .join(JOBS, JOBS.c.key == STATES.c.key)
+    .where(JOBS.c.job_id == bindparam("job_id"))
+)
+_STATE = Prepared(_STATE_OF)
 
 
 @asynccontextmanager
 async def open_history(
-    database: Database, *, tell: Tell, now: Callable[[], datetime], look_within_s: float = 2.0
+    database: Database, *, tell: Tell, now: Callable[[], datetime], look_within_s: float = 1.0
 ) -> AsyncIterator["SqlHistory"]:
     """The history in this database; what was handed in before the end is written before it closes.
 
-    `look_within_s`: how long one query may look for a pattern in names.
+    `look_within_s`: how long one query may look for words, or for a pattern in names.
     """
     async with database.connection() as connection, asyncio.TaskGroup() as tasks:
         writer = Writer(connection, tell=tell, now=now)
@@ -59,6 +65,7 @@ class SqlHistory:
         self._database = database
         self._look_within_s = look_within_s
         self._writer = writer
+        self._looking = asyncio.Semaphore(_LOOKING_AT_ONCE)
 
     async def keep(self, told: Told, *, position: Mark | None = None) -> None:
         """Write the job's new state and its events down, then tell the listeners."""
@@ -76,8 +83,8 @@ class SqlHistory:
 
     async def job(self, job_id: UUID) -> Job | None:
         """What is known of a job. None: never heard of."""
-        rows = await self._read(select(JOBS.c.state).where(JOBS.c.job_id == str(job_id)))
-        return job_of(rows[0][0]) if rows else None
+        rows = await self._database.read(lambda connection: _STATE.done(connection, {"job_id": str(job_id)}))
+        return kept_job(*rows[0]) if rows else None
 
     async def unfinished(self) -> Sequence[UUID]:
         """The jobs that are not over."""
@@ -85,42 +92,38 @@ class SqlHistory:
         return [UUID(row[0]) for row in rows]
 
     async def page(self, wanted: JobFilter, *, limit: int, cursor: str | None) -> Page:
-        """Jobs, newest first. Raises Invalid for another query's cursor, RegexUnsupported for what RE2 does not know."""
-        rows, more, as_of = await self._page(JOBS.c.state, wanted, of="jobs", limit=limit, cursor=cursor)
-        return Page(jobs=tuple(job_of(row.value) for row in rows), next=more, as_of=as_of)
+        """Jobs, as they are shown, newest first."""
+        return await self._looked(
+            wanted,
+            lambda connection, is_over: page_of_jobs(connection, wanted, limit=limit, cursor=cursor, is_over=is_over),
+        )
 
-    async def latest_statuses(self, job_id: UUID | None, *, limit: int, cursor: str | None) -> StatusPage:
+    async def found(self, wanted: JobFilter, *, limit: int) -> Sequence[Job]:
+        """Jobs, newest first. Raises SearchTooCostly where the time for looking ran out."""
+        jobs, is_all = await self._looked(
+            wanted, lambda connection, is_over: jobs_found(connection, wanted, limit=limit, is_over=is_over)
+        )
+        if not is_all:
+            raise SearchTooCostly(
+                "Looking for this took too long; narrow it by other filters, or write a simpler pattern.",
+                field="q" if wanted.name_regex is None else "name_regex",
+            )
+        return jobs
+
+    async def latest_statuses(self, job_id: UUID | None, *, limit: int, cursor: str | None) -> Page:
         """Of each job that has a JobStatus, or of this one. Raises Invalid for another query's cursor."""
-        wanted = JobFilter(id=job_id)
-        rows, more, as_of = await self._page(_LATEST_STATUS, wanted, of="statuses", limit=limit, cursor=cursor)
-        statuses = tuple(msgspec.json.decode(row.value, type=JobStatus) for row in rows)
-        return StatusPage(statuses=statuses, next=more, as_of=as_of)
+        return await self._database.read(
+            lambda connection: page_of_statuses(connection, job_id, limit=limit, cursor=cursor)
+        )
 
-    async def _page(
-        self, value: ColumnElement[Any], wanted: JobFilter, *, of: str, limit: int, cursor: str | None
-    ) -> tuple[Sequence[Row[Any]], str | None, int]:
-        """Something of each job, newest first, where there is such a thing; the next cursor, and the log's position."""
-        before = await self.head()
-        until = deadline(self._look_within_s)
-        columns = select(value.label("value"), JOBS.c.created_us, JOBS.c.key, _HEAD.label("as_of"))
-        query = _narrowed(wanted, columns, until=until)
-        if cursor is not None:
-            place = place_of(cursor, wanted=wanted, of=of)
-            query = query.where(tuple_(JOBS.c.created_us, JOBS.c.key) < (place.created_us, place.key))
-        query = query.where(value.is_not(None)).order_by(JOBS.c.created_us.desc(), JOBS.c.key.desc()).limit(limit + 1)
-        try:
-            rows = await self._read(query)
-        except StoreAway as away:
-            if wanted.name_regex is None or not is_past(until):
-                raise
-            raise RegexTooCostly(
-                "Looking for this pattern took too long; narrow the list by other filters, or write a simpler one.",
-                field="name_regex",
-            ) from away
-        shown = rows[:limit]
-        more = cursor_after(shown[-1].created_us, shown[-1].key, wanted=wanted, of=of) if len(rows) > limit else None
-        # In one statement with the jobs, so that the feed goes on exactly where they are.
-        return shown, more, rows[0].as_of if rows else before
+    async def _looked(self, wanted: JobFilter, look: Callable[[sqlite3.Connection, Callable[[], bool]], T]) -> T:
+        """Look for jobs; for words and patterns, few at a time, so that others find a thread."""
+        if wanted.name_regex is not None:
+            compiled(wanted.name_regex)  # what is wrong with it is told at once
+        is_search = wanted.name_regex is not None or wanted.words is not None
+        async with self._looking if is_search else nullcontext():
+            until = deadline(self._look_within_s)
+            return await self._database.read(lambda connection: look(connection, lambda: is_past(until)))
 
     async def events(
         self,
@@ -172,7 +175,7 @@ class SqlHistory:
 
     async def head(self) -> int:
         """The number of the newest event; 0 when there is none."""
-        return int((await self._read(select(_HEAD)))[0][0])
+        return await self._database.read(newest)
 
     async def _read(self, query: Select[Any]) -> Sequence[Row[Any]]:
         return await self._database.fetch(query)
@@ -200,24 +203,13 @@ def _phase(field: str) -> ColumnElement[Any]:
 
 
 def _narrowed(wanted: JobFilter, query: Select[Any], *, until: float) -> Select[Any]:
-    if wanted.name is not None:
-        query = query.where(JOBS.c.job_name == wanted.name)
-    if wanted.id is not None:
-        query = query.where(JOBS.c.job_id == str(wanted.id))
-    if wanted.phases is not None:
-        query = query.where(JOBS.c.phase.in_([PHASES[phase] for phase in wanted.phases]))
-    if wanted.operation is not None:
-        query = query.where(JOBS.c.operation == wanted.operation)
-    if wanted.owner is not None:
-        query = query.where(JOBS.c.owner == wanted.owner)
-    if wanted.created_after is not None:
-        query = query.where(JOBS.c.created_us >= to_us(wanted.created_after))
-    if wanted.created_before is not None:
-        query = query.where(JOBS.c.created_us < to_us(wanted.created_before))
-    for name, text in wanted.labels:
-        labelled = select(LABELS.c.job_key).where(LABELS.c.name == name)
-        query = query.where(JOBS.c.key.in_(labelled if text is None else labelled.where(LABELS.c.value == text)))
+    conditions = [*places.conditions(wanted)]
+    values = places.values(wanted)
+    if wanted.words is not None:
+        conditions.append("job.key IN (SELECT rowid FROM job_words WHERE job_words MATCH :words)")
+        values["words"] = matching(wanted.words)
     if wanted.name_regex is not None:
         compiled(wanted.name_regex)  # what is wrong with it is told here, not by the database
-        query = query.where(func.re2(wanted.name_regex, JOBS.c.job_name, until))
-    return query
+        conditions.append("re2(:name_regex, job.job_name, :until)")
+        values |= {"name_regex": wanted.name_regex, "until": until}
+    return query.where(*map(text, conditions)).params(**values)

@@ -7,7 +7,9 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 
 from app.domain.keys import Key, fingerprint
 from app.store.database import Database
-from app.store.tables import KEYS, PASSES, key_of, key_values, to_us
+from app.store.numbers import to_us
+from app.store.rows import key_of, key_values
+from app.store.tables import KEYS, PASSES
 
 _TICKETS_OF_A_KEY, _PASSES_OF_A_KEY = 1_000, 10_000
 

@@ -2,21 +2,21 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ClauseElement, Column, bindparam, func, select, update
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 
 from app.domain.errors import StoreAway
 from app.domain.events import Event, Source, Told
-from app.domain.jobs import Job, Mark
+from app.domain.jobs import Mark
 from app.store.database import Own
-from app.store.tables import EVENTS, JOBS, LABELS, POSITIONS, SOURCES, event_values, job_values
+from app.store.kept import Batch
+from app.store.numbers import SOURCES
+from app.store.prepared import Prepared
+from app.store.rows import EventValues, event_values, numbered
+from app.store.tables import EVENTS, POSITIONS
 
 Tell = Callable[[Sequence[Event]], None]
 
@@ -103,14 +103,21 @@ class Writer:
 
     def _commit(self, connection: sqlite3.Connection, batch: Sequence[_Entry]) -> list[Event]:
         connection.execute("BEGIN IMMEDIATE")
-        # From the table, not from memory: another process may have written meanwhile.
-        self._last = max(self._last, _NEWEST.done(connection)[0][0] or 0)
-        rows: list[dict[str, object]] = []
-        events: list[Event] = []
+        # From the file, not from memory: another process may have written meanwhile.
+        self._last = max(self._last, newest(connection))
         received = self._now()
+        jobs = Batch(connection, received=received)
+        rows: list[EventValues] = []
+        events: list[Event] = []
         for told in (entry.told for entry in batch if entry.told is not None):
-            self._number(told, _keep_job(connection, told.job), received=received, rows=rows, events=events)
-        _NEW_EVENT.done_for_each(connection, rows)
+            kept = jobs.job(told.job)
+            for new in told.events:
+                self._last += 1
+                rows.append(event_values(new, number=self._last, job_key=kept.key, received=received))
+                events.append(numbered(new, self._last, job_id=told.job.id, received=received))
+                jobs.moved(kept, new)
+        jobs.write()
+        _NEW_EVENT.done_for_tuples(connection, rows)
         positions = [entry.position for entry in batch if entry.position is not None]
         if positions:
             at = positions[-1]
@@ -118,51 +125,11 @@ class Writer:
         connection.execute("COMMIT")
         return events
 
-    def _number(
-        self, told: Told, job_key: int, *, received: datetime, rows: list[dict[str, object]], events: list[Event]
-    ) -> None:
-        for new in told.events:
-            self._last += 1
-            rows.append(event_values(new, number=self._last, job_key=job_key, received=received))
-            events.append(
-                Event(
-                    id=self._last,
-                    job_id=told.job.id,
-                    kind=new.kind,
-                    source=new.source,
-                    when=new.when,
-                    received=received,
-                    data=new.data,
-                    late=new.late,
-                )
-            )
 
-
-class _Prepared:
-    """A statement that is put into SQL once: it is written hundreds of times a second."""
-
-    def __init__(self, statement: ClauseElement, *columns: Column[Any]) -> None:
-        compiled = SQLiteCompiler(sqlite.dialect(), statement, column_keys=[one.name for one in columns] or None)
-        self._sql = str(compiled)
-        self._places = compiled.positiontup or []
-
-    def done(self, connection: sqlite3.Connection, values: Mapping[str, object] | None = None) -> list[Any]:
-        """What it returns."""
-        return connection.execute(self._sql, [values[name] for name in self._places] if values else ()).fetchall()
-
-    def done_for_each(self, connection: sqlite3.Connection, rows: Iterable[Mapping[str, object]]) -> None:
-        connection.executemany(self._sql, ([row[name] for name in self._places] for row in rows))
-
-
-_VALUES_OF_JOB = [column for column in JOBS.columns if column is not JOBS.c.key]
 _NEW_POSITION = insert(POSITIONS)
 
-_NEWEST = _Prepared(select(func.max(EVENTS.c.id)))
-_NEW_EVENT = _Prepared(insert(EVENTS), *EVENTS.columns)
-_KNOWN_JOB = _Prepared(update(JOBS).where(JOBS.c.job_id == bindparam("known")).returning(JOBS.c.key), *_VALUES_OF_JOB)
-_NEW_JOB = _Prepared(insert(JOBS).returning(JOBS.c.key), *_VALUES_OF_JOB)
-_NEW_LABEL = _Prepared(insert(LABELS), *LABELS.columns)
-_POSITION = _Prepared(
+_NEW_EVENT = Prepared(insert(EVENTS), *EVENTS.columns)
+_POSITION = Prepared(
     _NEW_POSITION.on_conflict_do_update(
         index_elements=["source"],
         set_={name: _NEW_POSITION.excluded[name] for name in ("epoch", "sequence")},
@@ -171,15 +138,10 @@ _POSITION = _Prepared(
 )
 
 
-def _keep_job(connection: sqlite3.Connection, job: Job) -> int:
-    values = job_values(job)
-    known = _KNOWN_JOB.done(connection, values | {"known": values["job_id"]})
-    if known:
-        return int(known[0][0])
-    ((key,),) = _NEW_JOB.done(connection, values)
-    labels = ({"job_key": key, "name": name, "value": value} for name, value in job.labels.items())
-    _NEW_LABEL.done_for_each(connection, labels)
-    return int(key)
+def newest(connection: sqlite3.Connection) -> int:
+    """The largest number that was ever given, also where its event is no more."""
+    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchall()
+    return int(found[0][0]) if found else 0
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

@@ -1,83 +1,55 @@
-"""The tables, and the way between rows and values. Lean types: whole numbers, and JSON that is text already.
+"""The tables. Lean types: whole numbers, and JSON that is text already. Times are microseconds since 1970 in UTC."""
 
-Times are microseconds since 1970 in UTC. The numbers that stand for phases, kinds, sources, verbs and roles are written down for
-good: a number is never given another meaning.
-"""
-
-from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import UUID
-
-import msgspec
-from msgspec.structs import replace
-from sqlalchemy import BigInteger, Column, Index, Integer, Row, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Index, Integer, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from app.domain.access import Role
-from app.domain.actions import Action, NewAction, Verb
-from app.domain.events import Event, Kind, NewEvent, Source
-from app.domain.jobs import Job, StopAnswer
-from app.domain.keys import Key
-from app.domain.metrics import in_parties
-from app.domain.phases import Phase
-
-PHASES: dict[Phase, int] = {
-    Phase.CREATED: 1,
-    Phase.WAITING_ON_PERMISSION: 2,
-    Phase.WAITING_ON_QUEUE: 3,
-    Phase.STARTING: 4,
-    Phase.IN_PROGRESS: 5,
-    Phase.STOPPING: 6,
-    Phase.LOST: 7,
-    Phase.COMPLETE: 8,
-    Phase.ERROR: 9,
-    Phase.CANCELLED: 10,
-    Phase.KILLED: 11,
-    Phase.DENIED: 12,
-}
-KINDS: dict[Kind, int] = {Kind.STATUS: 1, Kind.MESSAGE: 2, Kind.PHASE: 3, Kind.UPSTREAM: 4, Kind.END: 5}
-SOURCES: dict[Source, int] = {Source.ROUTER: 1, Source.ACCESS_POINT: 2, Source.GATEWAY: 3}
-VERBS: dict[Verb, int] = {
-    Verb.CREATE: 1,
-    Verb.SUBMIT: 2,
-    Verb.CANCEL: 3,
-    Verb.KILL: 4,
-    Verb.ACCEPT: 5,
-    Verb.DENY: 6,
-    Verb.UPLOAD: 7,
-    Verb.AGREE: 8,
-    Verb.END_AGREEMENT: 9,
-}
-ROLES: dict[Role, int] = {Role.VIEWER: 1, Role.SUBMITTER: 2, Role.APPROVER: 3, Role.ADMIN: 4}
-_KIND_OF = {number: kind for kind, number in KINDS.items()}
-_SOURCE_OF = {number: source for source, number in SOURCES.items()}
-
-_VERB_OF = {number: verb for verb, number in VERBS.items()}
-_ROLE_OF = {number: role for role, number in ROLES.items()}
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # SQLite numbers rows by itself only where the column is spelled INTEGER.
 _ROW_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class JobRow(SQLModel, table=True):
-    """A job: the columns that are searched, and the whole value as JSON."""
+    """What jobs are found and counted by: a narrow row, so that many are looked at quickly.
+
+    `key` is made of the moment of creation (see `least_key`), or the next number that was free: the order of lists is that
+    of the rows themselves, and of every index. `since_us` is when the phase began, `over_us` when a final one was reached.
+    """
 
     __tablename__ = "job"
     __table_args__ = (
-        Index("job_newest", "created_us", "key"),
-        Index("job_phase_newest", "phase", "created_us", "key"),
-        Index("job_name_newest", "job_name", "created_us", "key"),
+        Index("job_named", "job_name"),
+        Index("job_owned", "owner"),
+        Index("job_operated", "operation"),
+        Index("job_in_phase", "phase"),
+        Index("job_owned_in_phase", "owner", "phase"),
+        Index("job_operated_in_phase", "operation", "phase"),
+        Index("job_owned_operated", "owner", "operation"),
+        Index("job_over", "over_us", sqlite_where=text("over_us IS NOT NULL")),
     )
 
-    key: int | None = Field(default=None, sa_column=Column(_ROW_NUMBER, primary_key=True))
+    key: int = Field(sa_column=Column(_ROW_NUMBER, primary_key=True, autoincrement=False))
     job_id: str = Field(unique=True)
     job_name: str
     operation: str
     owner: str
     phase: int
     created_us: int = Field(sa_type=BigInteger)
-    state: str = Field(sa_type=Text)
+    since_us: int = Field(sa_type=BigInteger)
+    over_us: int | None = Field(sa_type=BigInteger)
+
+
+class StateRow(SQLModel, table=True):
+    """The whole of a job as JSON: what a list shows of it, ready to be sent, and the rest.
+
+    `shape` is the number of the way in which it is shown; `digest` changes with what is shown.
+    """
+
+    __tablename__ = "job_state"
+
+    key: int = Field(sa_column=Column(_ROW_NUMBER, primary_key=True, autoincrement=False))
+    shown: str = Field(sa_type=Text)
+    unseen: str = Field(sa_type=Text)
+    shape: int
+    digest: int = Field(sa_type=BigInteger)
 
 
 class EventRow(SQLModel, table=True):
@@ -109,7 +81,11 @@ class LabelRow(SQLModel, table=True):
     """A label of a job. Labels never change, so they are written with the job's row."""
 
     __tablename__ = "job_label"
-    __table_args__ = (Index("job_label_value", "name", "value", "job_key"),)
+    __table_args__ = (
+        Index("job_label_value", "name", "value", "job_key"),
+        Index("job_label_name", "name", "job_key"),
+        {"sqlite_with_rowid": False},
+    )
 
     job_key: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     name: str = Field(primary_key=True)
@@ -124,6 +100,48 @@ class PositionRow(SQLModel, table=True):
     source: int = Field(primary_key=True)
     epoch: str
     sequence: int = Field(sa_type=BigInteger)
+
+
+class CountRow(SQLModel, table=True):
+    """How many jobs of a kind are in a phase. `kind` is one of `COUNTED`; the value of the kind `all` is empty."""
+
+    __tablename__ = "job_count"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    kind: int = Field(primary_key=True)
+    value: str = Field(primary_key=True)
+    phase: int = Field(primary_key=True)
+    jobs: int
+
+
+class StayRow(SQLModel, table=True):
+    """How many stays in a phase were about as long: see `stays.bucket`."""
+
+    __tablename__ = "stay"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    phase: int = Field(primary_key=True)
+    bucket: int = Field(primary_key=True)
+    stays: int
+
+
+class PrunedRow(SQLModel, table=True):
+    """A job that was removed, so that nothing brings it back."""
+
+    __tablename__ = "pruned"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    job_id: str = Field(primary_key=True)
+    pruned_us: int = Field(sa_type=BigInteger)
+
+
+class GapRow(SQLModel, table=True):
+    """One row: up to this number events are missing."""
+
+    __tablename__ = "log_gap"
+
+    id: int = Field(primary_key=True)
+    through: int = Field(sa_type=BigInteger)
 
 
 class ActionRow(SQLModel, table=True):
@@ -195,137 +213,14 @@ class PassRow(SQLModel, table=True):
 
 JOBS = SQLModel.metadata.tables["job"]
 EVENTS = SQLModel.metadata.tables["event"]
+STATES = SQLModel.metadata.tables["job_state"]
+COUNTS = SQLModel.metadata.tables["job_count"]
+STAYS = SQLModel.metadata.tables["stay"]
+PRUNED = SQLModel.metadata.tables["pruned"]
+GAP = SQLModel.metadata.tables["log_gap"]
 LABELS = SQLModel.metadata.tables["job_label"]
 POSITIONS = SQLModel.metadata.tables["position"]
 ACTIONS = SQLModel.metadata.tables["action"]
 ATTEMPTS = SQLModel.metadata.tables["attempt"]
 KEYS = SQLModel.metadata.tables["api_key"]
 PASSES = SQLModel.metadata.tables["stream_pass"]
-
-
-def job_values(job: Job) -> dict[str, object]:
-    """The columns of a job's row, its key apart."""
-    return {
-        "job_id": str(job.id),
-        "job_name": job.job_name,
-        "operation": job.operation,
-        "owner": job.owner.user,
-        "phase": PHASES[job.phase],
-        "created_us": to_us(job.created),
-        "state": msgspec.json.encode(job).decode(),
-    }
-
-
-def job_of(state: str) -> Job:
-    """The value that was kept."""
-    job = msgspec.json.decode(state, type=Job)
-    return replace(job, model_status=in_parties(job.model_status))
-
-
-def event_values(event: NewEvent, *, number: int, job_key: int, received: datetime) -> dict[str, object]:
-    """The columns of an event's row."""
-    return {
-        "id": number,
-        "job_key": job_key,
-        "kind": KINDS[event.kind],
-        "source": SOURCES[event.source],
-        "epoch": event.mark.epoch if event.mark else None,
-        "sequence": event.mark.sequence if event.mark else None,
-        "when_us": to_us(event.when),
-        "received_us": to_us(received),
-        "late": event.late,
-        "data": event.data,
-    }
-
-
-def event_of(row: Row[Any]) -> Event:
-    """The value that was kept, from a row of the event's columns and its job's `job_id`."""
-    return Event(
-        id=row.id,
-        job_id=UUID(row.job_id),
-        kind=_KIND_OF[row.kind],
-        source=_SOURCE_OF[row.source],
-        when=from_us(row.when_us),
-        received=from_us(row.received_us),
-        data=row.data,
-        late=row.late,
-    )
-
-
-def action_values(action: NewAction, *, when: datetime) -> dict[str, object]:
-    """The columns of an action's row, its number and outcome apart."""
-    return {
-        "when_us": to_us(when),
-        "verb": VERBS[action.verb],
-        "user": action.user,
-        "key_id": action.key_id,
-        "router_user": action.router_user,
-        "job_id": _text(action.job_id),
-        "asset_id": _text(action.asset_id),
-        "client_ref": action.client_ref,
-        "reason": action.reason,
-    }
-
-
-def action_of(row: Row[Any]) -> Action:
-    """The value that was kept."""
-    return Action(
-        id=row.id,
-        when=from_us(row.when_us),
-        verb=_VERB_OF[row.verb],
-        user=row.user,
-        key_id=row.key_id,
-        router_user=row.router_user,
-        job_id=UUID(row.job_id) if row.job_id else None,
-        asset_id=UUID(row.asset_id) if row.asset_id else None,
-        client_ref=row.client_ref,
-        reason=row.reason,
-        outcome=row.outcome,
-        answers=msgspec.json.decode(row.answers, type=tuple[StopAnswer, ...]) if row.answers else (),
-    )
-
-
-def key_values(key: Key) -> dict[str, object]:
-    """The columns of a key's row."""
-    return {
-        "key_id": key.id,
-        "user": key.user,
-        "role": ROLES[key.role],
-        "fingerprint": key.fingerprint,
-        "created_us": to_us(key.created),
-        "expires_us": to_us(key.expires) if key.expires else None,
-        "revoked_us": to_us(key.revoked) if key.revoked else None,
-        "used_us": to_us(key.used) if key.used else None,
-    }
-
-
-def key_of(row: Row[Any]) -> Key:
-    """The value that was kept."""
-    return Key(
-        id=row.key_id,
-        user=row.user,
-        role=_ROLE_OF[row.role],
-        fingerprint=row.fingerprint,
-        created=from_us(row.created_us),
-        expires=_moment(row.expires_us),
-        revoked=_moment(row.revoked_us),
-        used=_moment(row.used_us),
-    )
-
-
-def to_us(when: datetime) -> int:
-    """Microseconds since 1970, exactly."""
-    return (when - _EPOCH) // timedelta(microseconds=1)
-
-
-def from_us(us: int) -> datetime:
-    """The same moment, aware, in UTC."""
-    return _EPOCH + timedelta(microseconds=us)
-
-
-def _text(value: UUID | None) -> str | None:
-    return None if value is None else str(value)
-
-
-def _moment(us: int | None) -> datetime | None:
-    return None if us is None else from_us(us)

@@ -16,7 +16,7 @@ from app.domain.access import Role
 from app.domain.keys import Key
 from app.keys import commands
 from app.store.memory import open_keys
-from app.store.tables import to_us
+from app.store.numbers import to_us
 from tests.support.events import ndjson, sse
 from tests.support.gateway import NDJSON, Caller
 from tests.support.keys import Guarded, database_in, key_command, made_key, with_key

@@ -18,7 +18,7 @@ from app.api.access import OPEN, RIGHTS
 from app.domain.actions import Verb
 from app.main import create_app
 from app.settings import Settings
-from app.store.tables import VERBS
+from app.store.numbers import VERBS
 from tests.support.events import Event, joined, numbered, sse
 from tests.support.gateway import NDJSON, WITHIN_S, Caller, Finished, Gateway, Json, Listener, served
 from tests.support.keys import KEYED, Guarded, made_key, with_key

@@ -80,7 +80,12 @@ def columns(database: Path) -> dict[str, bytes]:
     """Every column of every table, as SQL tells it."""
     told: dict[str, bytes] = {}
     with closing(sqlite3.connect(database)) as db:
-        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        tables = [
+            name
+            for (name,) in db.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
+            )
+        ]
         for table in tables:
             rows = db.execute(f'SELECT * FROM "{table}"')  # noqa: S608  (a name of its own)
             values = list(zip(*rows, strict=True)) or [()] * len(rows.description)

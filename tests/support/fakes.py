@@ -25,8 +25,9 @@ from app.domain.events import Event, Kind, NewEvent, Told
 from app.domain.jobs import Job, Mark, NewJob, Owner, StopAnswer
 from app.domain.keys import Key
 from app.domain.network import AccessRequest, Agreement, Asset, NewAgreement, Operation, Preflight, Uploaded, Usage
-from app.domain.ports import Content, JobFilter, Page, StatusPage, Wanted
+from app.domain.ports import Content, JobFilter, Page, Wanted
 from app.domain.reports import Act, Change, JobReport, Me, StreamAddress, StreamLine
+from app.domain.shown import shown
 from app.domain.statuses import JobStatus
 from tests.support.news import ADDRESS, ASSET, NOON, report
 
@@ -77,14 +78,18 @@ class FakeHistory:
     async def page(self, wanted: JobFilter, *, limit: int, cursor: str | None) -> Page:
         """By name alone, without cursors."""
         assert cursor is None
-        fitting = tuple(job for job in self.jobs.values() if wanted.name in (None, job.job_name))
-        more = "more" if len(fitting) > limit else None
-        return Page(jobs=fitting[:limit], next=more, as_of=len(self.log))
+        jobs = await self.found(wanted, limit=limit + 1)
+        more = "more" if len(jobs) > limit else None
+        return Page(items=tuple(map(shown, jobs[:limit])), next=more, as_of=len(self.log), digest=0)
 
-    async def latest_statuses(self, job_id: UUID | None, *, limit: int, cursor: str | None) -> StatusPage:
+    async def found(self, wanted: JobFilter, *, limit: int) -> Sequence[Job]:
+        """By name alone."""
+        return [job for job in self.jobs.values() if wanted.name in (None, job.job_name)][:limit]
+
+    async def latest_statuses(self, job_id: UUID | None, *, limit: int, cursor: str | None) -> Page:
         """None are told apart here."""
         del job_id, limit, cursor
-        return StatusPage(statuses=(), next=None, as_of=len(self.log))
+        return Page(items=(), next=None, as_of=len(self.log), digest=0)
 
     async def events(
         self,

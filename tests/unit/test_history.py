@@ -1,6 +1,7 @@
 """What can be asked of the history."""
 
 import base64
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta, timezone
 from pathlib import Path
@@ -15,15 +16,18 @@ from msgspec.structs import replace
 from sqlalchemy.event import listen
 
 from app.domain.course import first_heard, hear_router
-from app.domain.errors import Invalid, RegexTooCostly, RegexUnsupported
+from app.domain.errors import Invalid, RegexUnsupported, SearchTooCostly
 from app.domain.events import Told
 from app.domain.jobs import Job, Owner
 from app.domain.phases import BUCKETS, Bucket, Phase
 from app.domain.ports import JobFilter
+from app.domain.shown import Shown, shown
 from app.domain.stream import hear_line
+from app.store import lists
 from app.store.cursors import cursor_after, place_of
 from app.store.database import open_database
 from app.store.history import SqlHistory, open_history
+from app.store.log import newest
 from tests.support.news import (
     JOB,
     NOON,
@@ -38,6 +42,7 @@ from tests.support.news import (
     status_line,
     told_messages,
 )
+from tests.support.pages import jobs_in, statuses_in
 
 RUNNING = job_in(Phase.IN_PROGRESS)
 OTHER = replace(RUNNING, id=OTHER_JOB, job_name="another job")
@@ -75,7 +80,8 @@ async def test_a_job_is_read_as_it_was_kept_last(history: SqlHistory) -> None:
     job = await keep_course(history)
 
     assert await history.job(job.id) == job
-    assert (await history.page(JobFilter(), limit=10, cursor=None)).jobs == (job,)
+    assert (await history.page(JobFilter(), limit=10, cursor=None)).items == (shown(job),)
+    assert await history.found(JobFilter(), limit=10) == [job]
 
 
 async def test_a_job_never_heard_of_is_none(history: SqlHistory) -> None:
@@ -156,7 +162,7 @@ async def test_of_each_job_the_latest_status_newest_job_first(history: SqlHistor
 
     page = await history.latest_statuses(None, limit=10, cursor=None)
 
-    assert [(one.job_id, one.code, one.communications) for one in page.statuses] == [
+    assert [(one.job_id, one.code, one.communications) for one in statuses_in(page)] == [
         (newer.id, 3, 1),
         (older.id, 77, 3),
     ]
@@ -172,7 +178,7 @@ async def test_a_status_that_came_too_late_is_never_the_latest(history: SqlHisto
 
     page = await history.latest_statuses(job.id, limit=10, cursor=None)
 
-    assert [(status.code, status.communications) for status in page.statuses] == [(4, 9)]
+    assert [(status.code, status.communications) for status in statuses_in(page)] == [(4, 9)]
 
 
 @pytest.mark.parametrize(("codes", "fits"), [((), []), ((1, 3), [3])])
@@ -185,7 +191,7 @@ async def test_of_one_job_there_is_one_status_or_none(
 
     page = await history.latest_statuses(job.id, limit=10, cursor=None)
 
-    assert [status.code for status in page.statuses] == fits
+    assert [status.code for status in statuses_in(page)] == fits
 
 
 async def test_pages_of_statuses_hold_each_job_once_and_are_full(history: SqlHistory) -> None:
@@ -198,7 +204,7 @@ async def test_pages_of_statuses_hold_each_job_once_and_are_full(history: SqlHis
     cursor: str | None = None
     while cursor is not None or not seen:
         page = await history.latest_statuses(None, limit=2, cursor=cursor)
-        seen.append([status.code for status in page.statuses])
+        seen.append([status.code for status in statuses_in(page)])
         cursor = page.next
 
     assert seen == [[7, 6], [5, 4], [3]]
@@ -287,7 +293,7 @@ async def test_a_filter_narrows(history: SqlHistory, wanted: JobFilter, fits: se
 
     page = await history.page(wanted, limit=10, cursor=None)
 
-    assert {job.id for job in page.jobs} == fits
+    assert {job.id for job in jobs_in(page)} == fits
 
 
 A_MICROSECOND = timedelta(microseconds=1)
@@ -320,7 +326,7 @@ async def test_labels_narrow_by_name_or_by_name_and_value(history: SqlHistory) -
 
     for wanted, fits in LABELS_WANTED:
         page = await history.page(JobFilter(labels=wanted), limit=10, cursor=None)
-        assert [job.id for job in page.jobs] == ([JOB] if fits else []), wanted
+        assert [job.id for job in jobs_in(page)] == ([JOB] if fits else []), wanted
 
 
 async def test_a_job_that_goes_on_keeps_its_labels(history: SqlHistory) -> None:
@@ -330,7 +336,7 @@ async def test_a_job_that_goes_on_keeps_its_labels(history: SqlHistory) -> None:
 
     page = await history.page(JobFilter(labels=(("study", None), ("rows", None))), limit=10, cursor=None)
 
-    assert [job.phase for job in page.jobs] == [Phase.COMPLETE]
+    assert [job.phase for job in jobs_in(page)] == [Phase.COMPLETE]
 
 
 TIMES_WANTED = [
@@ -355,7 +361,7 @@ async def test_times_and_patterns_narrow(history: SqlHistory) -> None:
 
     for wanted, fits in TIMES_WANTED:
         page = await history.page(wanted, limit=10, cursor=None)
-        assert {job.id for job in page.jobs} == fits, wanted
+        assert {job.id for job in jobs_in(page)} == fits, wanted
 
 
 async def test_a_pattern_that_re2_does_not_know_is_no_failure_of_the_database(history: SqlHistory) -> None:
@@ -364,18 +370,30 @@ async def test_a_pattern_that_re2_does_not_know_is_no_failure_of_the_database(hi
         await history.page(JobFilter(name_regex="(?=a)"), limit=10, cursor=None)
 
 
-async def test_a_pattern_may_not_be_looked_for_without_end(tmp_path: Path) -> None:
-    """The caller is told, and the next query is answered like any other."""
+@pytest.mark.parametrize(
+    "wanted", [JobFilter(name_regex="an|job"), JobFilter(name_regex="job"), JobFilter(words="job")]
+)
+async def test_what_takes_too_long_is_answered_in_part(tmp_path: Path, wanted: JobFilter) -> None:
+    """The page says so, and its cursor goes on looking: nothing is left out, and nothing comes twice."""
     url = f"sqlite:///{tmp_path / 'gateway.db'}"
     async with (
         open_database(url) as database,
         open_history(database, tell=lambda _: None, now=lambda: NOON, look_within_s=-1.0) as hurried,
     ):
-        await hurried.keep(Told(job=RUNNING))
+        fitting = [uuid4() for _ in range(150)]
+        for number, job_id in enumerate(fitting):
+            created = NOON + timedelta(seconds=number)
+            await hurried.keep(Told(job=replace(RUNNING, id=job_id, created=created)))
+            await hurried.keep(Told(job=replace(RUNNING, id=uuid4(), created=created, job_name="other")))
 
-        with pytest.raises(RegexTooCostly):
-            await hurried.page(JobFilter(name_regex="a"), limit=10, cursor=None)
-        assert (await hurried.page(JobFilter(), limit=10, cursor=None)).jobs
+        with pytest.raises(SearchTooCostly):
+            await hurried.found(wanted, limit=200)
+        pages = [await hurried.page(wanted, limit=200, cursor=None)]
+        while pages[-1].next is not None:
+            pages.append(await hurried.page(wanted, limit=200, cursor=pages[-1].next))
+
+    assert [page.partial for page in pages] == [*[True] * (len(pages) - 1), False]
+    assert [job.id for page in pages for job in jobs_in(page)] == fitting[::-1]
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -389,15 +407,15 @@ async def test_pages_show_every_job_once_newest_first(history: SqlHistory, ages:
             Told(job=replace(RUNNING, id=uuid4(), created=created, owner=Owner(user=owner, team="globex")))
         )
 
-    seen: list[Job] = []
+    seen: list[Shown] = []
     cursor: str | None = None
     while True:
         page = await history.page(JobFilter(owner=owner), limit=limit, cursor=cursor)
-        seen += page.jobs
+        seen += jobs_in(page)
         cursor = page.next
         if cursor is None:
             break
-        assert len(page.jobs) == limit
+        assert len(jobs_in(page)) == limit
 
     assert len({job.id for job in seen}) == len(seen) == len(ages)
     assert [job.created for job in seen] == sorted((job.created for job in seen), reverse=True)
@@ -413,7 +431,7 @@ async def test_a_job_created_between_two_pages_disturbs_neither(history: SqlHist
     await history.keep(Told(job=jobs[3]))
     second = await history.page(JobFilter(), limit=2, cursor=first.next)
 
-    assert [job.id for job in (*first.jobs, *second.jobs)] == [jobs[2].id, jobs[1].id, jobs[0].id]
+    assert [job.id for job in (*jobs_in(first), *jobs_in(second))] == [jobs[2].id, jobs[1].id, jobs[0].id]
 
 
 async def test_a_page_says_at_which_position_it_was_read(history: SqlHistory) -> None:
@@ -425,26 +443,24 @@ async def test_a_page_says_at_which_position_it_was_read(history: SqlHistory) ->
     assert page.as_of == 2
 
 
-class Hurried(SqlHistory):
-    """A history in which something happens right after the log's position was asked for."""
+async def test_the_position_of_a_page_is_that_of_its_jobs(
+    history: SqlHistory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read before, the feed would tell again what the page shows; read after, it would leave out what it does not."""
+    await history.keep(told_messages(RUNNING, 1))
 
-    async def head(self) -> int:
-        """The newest number, until a moment ago."""
-        number = await super().head()
-        await self.keep(told_messages(RUNNING, number + 1))
+    def hurried(connection: sqlite3.Connection) -> int:
+        number = newest(connection)
+        with sqlite3.connect(tmp_path / "gateway.db") as another:
+            another.execute("UPDATE job_state SET shown = replace(shown, 'a job', 'too new')")
+        another.close()
         return number
 
+    monkeypatch.setattr(lists, "newest", hurried)
+    page = await history.page(JobFilter(), limit=2, cursor=None)
 
-async def test_the_position_of_a_page_is_that_of_its_jobs(tmp_path: Path) -> None:
-    """Read before, the feed would tell again what the page shows; read after, it would leave out what it does not."""
-    url = f"sqlite:///{tmp_path / 'gateway.db'}"
-    async with open_database(url) as database, open_history(database, tell=lambda _: None, now=lambda: NOON) as opened:
-        history = Hurried(database, writer=opened._writer, look_within_s=60)
-
-        page = await history.page(JobFilter(), limit=2, cursor=None)
-
-        assert [job.id for job in page.jobs] == [JOB]
-        assert page.as_of == 1
+    assert [job.job_name for job in jobs_in(page)] == ["a job"]
+    assert page.as_of == 1
 
 
 async def test_an_empty_page_has_a_position_too(history: SqlHistory) -> None:
@@ -453,12 +469,13 @@ async def test_an_empty_page_has_a_position_too(history: SqlHistory) -> None:
 
     page = await history.page(JobFilter(name="another"), limit=2, cursor=None)
 
-    assert (page.jobs, page.as_of) == ((), 2)
+    assert (jobs_in(page), page.as_of) == ((), 2)
 
 
 # One for each way to narrow a list; a new one is missing below until it is written here.
 NARROWED = {
     "name": "a job",
+    "words": "job",
     "name_regex": "job",
     "id": JOB,
     "phases": frozenset({Phase.IN_PROGRESS}),
@@ -479,7 +496,7 @@ def test_every_way_to_narrow_is_in_the_table() -> None:
 def test_a_cursor_is_bound_to_every_filter(name: str) -> None:
     """Whichever it is."""
     narrower = JobFilter(**{name: NARROWED[name]})  # type: ignore[arg-type]  # the table is checked above
-    cursor = cursor_after(1, 1, wanted=narrower, of="jobs")
+    cursor = cursor_after(1, wanted=narrower, of="jobs")
 
     assert place_of(cursor, wanted=narrower, of="jobs").key == 1
     with pytest.raises(Invalid, match="other filters"):
@@ -500,7 +517,7 @@ async def test_a_cursor_of_other_filters_is_refused(history: SqlHistory) -> None
 
 def test_a_label_with_an_empty_value_is_not_one_with_any() -> None:
     """Two queries that look alike."""
-    cursor = cursor_after(1, 1, wanted=JobFilter(labels=(("a", ""),)), of="jobs")
+    cursor = cursor_after(1, wanted=JobFilter(labels=(("a", ""),)), of="jobs")
 
     with pytest.raises(Invalid):
         place_of(cursor, wanted=JobFilter(labels=(("a", None),)), of="jobs")
@@ -537,10 +554,10 @@ def test_a_cursor_that_no_page_gave_is_refused(garbage: str) -> None:
     assert refused.value.facts == {"field": "cursor"}
 
 
-@pytest.mark.parametrize(("created_us", "key"), [(2**63, 1), (1, -(2**63) - 1)])
-def test_a_forged_cursor_with_numbers_no_column_holds_is_refused(created_us: int, key: int) -> None:
+@pytest.mark.parametrize("key", [2**63, -(2**63) - 1])
+def test_a_forged_cursor_with_numbers_no_column_holds_is_refused(key: int) -> None:
     """The database would not take the question at all."""
-    forged = cursor_after(created_us, key, wanted=JobFilter(), of="jobs")
+    forged = cursor_after(key, wanted=JobFilter(), of="jobs")
 
     with pytest.raises(Invalid):
         place_of(forged, wanted=JobFilter(), of="jobs")

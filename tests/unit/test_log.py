@@ -18,6 +18,7 @@ from app.domain.ports import JobFilter
 from app.store.database import open_database
 from app.store.history import SqlHistory, open_history
 from tests.support.news import JOB, NOON, OTHER_JOB, job_in, message_event, told_messages
+from tests.support.pages import jobs_in
 
 RUNNING = job_in(Phase.IN_PROGRESS)
 OTHER = replace(RUNNING, id=OTHER_JOB)
@@ -192,7 +193,7 @@ async def test_labels_of_a_job_that_was_not_written_are_not_left_behind(log: Log
         found = await history.page(by_label, limit=2, cursor=None)
 
     assert isinstance(bad, StoreAway)
-    assert [[job.id for job in page.jobs] for page in (left, found)] == [[], [JOB]]
+    assert [[job.id for job in jobs_in(page)] for page in (left, found)] == [[], [JOB]]
 
 
 async def test_a_full_disk_fails_everybody_and_writing_goes_on_afterwards(log: Log) -> None:

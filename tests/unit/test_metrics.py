@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.domain.messages import is_metrics
 from app.domain.metrics import KEPT_EPOCHS, KEPT_METRICS, KEPT_PARTIES, in_parties, with_metrics
-from app.store.tables import job_of
+from app.store.rows import kept_job
 from tests.support.news import full_job
 
 NOTHING = msgspec.Raw(b"null")
@@ -165,7 +165,7 @@ def test_what_an_older_database_holds_reads_as_of_now() -> None:
 def test_a_job_of_an_older_database_goes_on() -> None:
     """Its next metrics are added to what it held."""
     state = json.loads(msgspec.json.encode(full_job()))
-    job = job_of(json.dumps({**state, "model_status": SPLIT}))
+    job = kept_job(json.dumps({**state, "model_status": SPLIT}), "{}", 0)
 
     went_on = msgspec.json.decode(with_metrics(job.model_status, json.dumps({**SPLIT, "epoch": 1})))
 

@@ -205,7 +205,7 @@ EXAMPLES: Mapping[str, Example] = {
     "AgreementToMake": _TO_AGREE,
     "JobView": _WAITING,
     "JobSeen": {**_JOB, "queue": [], "changed": None, **_FRESH},
-    "JobPage": {"items": [_WAITING], "next_cursor": None, "as_of": 12, **_FRESH},
+    "JobPage": {"items": [_WAITING], "next_cursor": None, "partial": False, "as_of": 12, **_FRESH},
     "Cancelled": {"cancelled": True, "job": {**_STOPPED, "phase": "cancelled", "market_status": "cancelled"}},
     "Killed": {"killed": True, "job": {**_STOPPED, "phase": "killed", "market_status": "killed"}},
     "Statuses": {"items": [_STATUS]},

@@ -20,7 +20,7 @@ _ACCESS_POINT = ("not-found",)
 _KEYED = ("idempotency-key-reused", "idempotency-key-in-use")
 _MADE = ("operation-unavailable", "client-ref-reused", "job-not-found", *_KEYED)
 _SUBMITTED = ("job-already-submitted", "job-finished")
-_BY_PATTERN = ("regex-unsupported", "regex-too-costly")
+_BY_PATTERN = ("regex-unsupported",)
 _RESULT = ("result-not-found", "job-not-finished", *_ACCESS_POINT)
 _BYTES = (*_RESULT, "asset-not-found", "not-acceptable", "range-not-satisfiable")
 _DECIDED = ("access-request-not-found", "job-not-found", "already-decided", "job-finished")
@@ -30,7 +30,7 @@ _OWN: Mapping[str, Sequence[str]] = {
     "createJob": (*_MADE, *_SUBMITTED, "job-not-pending"),
     "statuses": ("job-not-found",),
     "findAllJobs": _BY_PATTERN,
-    "findJob": ("job-not-found", "job-ambiguous", *_BY_PATTERN),
+    "findJob": ("job-not-found", "job-ambiguous", "search-too-costly", *_BY_PATTERN),
     "submitJob": (*_SUBMITTED, *_KEYED),
     "cancelJob": ("job-not-pending", "job-finished", *_KEYED),
     "killJob": ("job-finished", "job-not-pending", *_KEYED),

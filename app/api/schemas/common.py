@@ -1,6 +1,7 @@
 """What several bodies and answers share."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -52,3 +53,8 @@ class Health(BaseModel):
 def plain(value: object) -> Any:
     """The value as JSON holds it."""
     return msgspec.json.decode(msgspec.json.encode(value))
+
+
+def with_fields(line: bytes, fields: Mapping[str, object]) -> bytes:
+    """A JSON object that is not empty, with more fields at its end."""
+    return b"%b,%b" % (line[:-1], msgspec.json.encode(fields)[1:])

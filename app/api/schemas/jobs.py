@@ -1,17 +1,19 @@
 """Jobs: what is sent to create and find them, and how they are shown."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
+from zlib import crc32
 
 import msgspec
 from pydantic import BaseModel, Field, JsonValue, field_validator
 
-from app.api.schemas.common import Moment, Name, ResultView, Strict, plain
+from app.api.schemas.common import Moment, Name, ResultView, Strict, with_fields
 from app.domain.jobs import Job, NewJob
 from app.domain.phases import BUCKETS, Bucket, Phase
 from app.domain.ports import JobFilter
-from app.domain.why import message, why
+from app.domain.shown import shown
 from app.services.contact import Contact
 from app.services.refresh import Refreshed
 
@@ -66,6 +68,13 @@ class FindQuery(Strict):
     name_regex: Annotated[str, Field(max_length=500)] | None = Field(
         None, description="An RE2 pattern that is found anywhere in the job_name"
     )
+    q: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
+        None,
+        description=(
+            "Words that stand in the job's name, operation, params or error; all of them, wherever. Words in quotation "
+            "marks stand together, and `begin*` is the beginning of one"
+        ),
+    )
     id: UUID | None = None
     job_status: Bucket | None = None
     phase: list[Phase] = Field(default_factory=list)
@@ -82,6 +91,7 @@ class FindQuery(Strict):
         return JobFilter(
             name=self.name,
             name_regex=self.name_regex,
+            words=self.q,
             id=self.id,
             phases=self._phases(),
             operation=self.operation and _as_kept(self.operation),
@@ -155,10 +165,14 @@ class JobSeen(JobView):
 
 
 class JobPage(BaseModel):
-    """Jobs, newest first. `GET /v1/events?after=<as_of>` goes on from here without a gap."""
+    """Jobs, newest first. `GET /v1/events?after=<as_of>` goes on from here without a gap.
+
+    `partial`: the time for looking ran out before the page was full; `next_cursor` goes on looking.
+    """
 
     items: list[JobView]
     next_cursor: str | None
+    partial: bool
     as_of: int
     observed_at: datetime | None
     stale: bool
@@ -179,26 +193,36 @@ class Killed(BaseModel):
 
 
 def job_view(job: Job) -> JobView:
-    """The job as it is shown."""
-    return JobView.model_validate(_job_fields(job))
+    """The job as it is shown, within other things."""
+    return JobView.model_validate_json(shown(job))
 
 
-def job_seen(job: Job, contact: Contact) -> JobSeen:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A job as a single read shows it: a `JobSeen` as JSON, and the digest of what in it is the job's."""
+
+    body: bytes
+    digest: int
+
+
+def job_seen(job: Job, contact: Contact) -> Seen:
     """The job as a single read shows it."""
     return _seen(job, observed_at=contact.observed_at, stale=contact.stale, changed=None)
 
 
-def job_refreshed(refreshed: Refreshed, contact: Contact) -> JobSeen:
+def job_refreshed(refreshed: Refreshed, contact: Contact) -> Seen:
     """The job as a look at the Router shows it; where that came to nothing, as old as what is known."""
     looked, changed = refreshed.observed_at, refreshed.changed
     observed_at = contact.observed_at if looked is None else looked
     return _seen(refreshed.job, observed_at=observed_at, stale=looked is None, changed=changed)
 
 
-def _seen(job: Job, *, stale: bool, **fresh: object) -> JobSeen:
+def _seen(job: Job, *, stale: bool, observed_at: datetime | None, changed: bool | None) -> Seen:
     # Of a job that the Router has not known of late, what is shown may be over.
     stale = stale or (job.forgotten_since is not None and not job.is_over)
-    return JobSeen.model_validate({**_job_fields(job), "queue": plain(job.queue), "stale": stale, **fresh})
+    content = with_fields(shown(job), {"queue": job.queue})
+    fresh = {"changed": changed, "observed_at": observed_at, "stale": stale}
+    return Seen(body=with_fields(content, fresh), digest=crc32(content))
 
 
 def _as_kept(operation: str) -> str:
@@ -212,14 +236,3 @@ def _as_kept(operation: str) -> str:
 def _label(text: str) -> tuple[str, str | None]:
     name, is_given, value = text.partition("=")
     return name, value if is_given else None
-
-
-def _job_fields(job: Job) -> dict[str, object]:
-    fields = plain(job)
-    reason = why(job)
-    return {
-        **{name: fields[name] for name in JobView.model_fields if name in fields},
-        "status": job.status,
-        "why": None if reason is None else plain(reason),
-        "message": message(job),
-    }

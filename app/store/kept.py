@@ -1,0 +1,210 @@
+"""What a batch of news makes of the tables of jobs: rows, states, words and rollups, written together."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from app.domain.events import Kind, NewEvent
+from app.domain.jobs import Job
+from app.domain.phases import Phase
+from app.domain.statistics import Counted
+from app.store import stays, texts
+from app.store.numbers import COUNTED, PHASES, from_us, least_key, to_us
+from app.store.prepared import Prepared
+from app.store.rows import job_values, over_us, state_values
+from app.store.tables import COUNTS, JOBS, LABELS, STATES, STAYS
+
+_LOOKED_AT = 1_000
+
+_KNOWN = Prepared(
+    select(JOBS.c.key, JOBS.c.phase, JOBS.c.since_us).where(JOBS.c.job_id == bindparam("job_id")),
+)
+_TAKEN = Prepared(select(JOBS.c.key).where(JOBS.c.key >= bindparam("least")).order_by(JOBS.c.key).limit(_LOOKED_AT))
+_NEW_JOB = Prepared(insert(JOBS), *JOBS.columns)
+_MOVED_JOB = Prepared(
+    update(JOBS).where(JOBS.c.key == bindparam("known")), JOBS.c.phase, JOBS.c.since_us, JOBS.c.over_us
+)
+_NEW_LABEL = Prepared(insert(LABELS), *LABELS.columns)
+_NEW_STATE = insert(STATES)
+_STATE = Prepared(
+    _NEW_STATE.on_conflict_do_update(
+        index_elements=["key"],
+        set_={name: _NEW_STATE.excluded[name] for name in ("shown", "unseen", "shape", "digest")},
+    ),
+    *STATES.columns,
+)
+_NEW_COUNT = insert(COUNTS)
+_COUNT = Prepared(
+    _NEW_COUNT.on_conflict_do_update(
+        index_elements=["kind", "value", "phase"], set_={"jobs": COUNTS.c.jobs + _NEW_COUNT.excluded.jobs}
+    ),
+    *COUNTS.columns,
+)
+_NEW_STAY = insert(STAYS)
+_STAY = Prepared(
+    _NEW_STAY.on_conflict_do_update(
+        index_elements=["phase", "bucket"], set_={"stays": STAYS.c.stays + _NEW_STAY.excluded.stays}
+    ),
+    *STAYS.columns,
+)
+
+
+class _PhaseTold(msgspec.Struct):
+    phase: Phase
+
+
+@dataclass(slots=True)
+class Kept:
+    """A job of the batch: its row as it is in the table (`was` is the number of its phase there; None: not yet)."""
+
+    key: int
+    job: Job
+    was: int | None
+    phase: int
+    since_us: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is to be added to the rollups."""
+
+    counts: Counter[tuple[int, str, int]] = field(default_factory=Counter)
+    stays: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    def count(self, job: Job, phase: int, jobs: int) -> None:
+        """So many more of this job's kinds are in this phase."""
+        for kind, value in counted(job):
+            self.counts[kind, value, phase] += jobs
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Add it."""
+        _COUNT.done_for_each(
+            connection,
+            (
+                {"kind": kind, "value": value, "phase": phase, "jobs": jobs}
+                for (kind, value, phase), jobs in self.counts.items()
+                if jobs
+            ),
+        )
+        _STAY.done_for_each(
+            connection,
+            (
+                {"phase": phase, "bucket": bucket, "stays": number}
+                for (phase, bucket), number in self.stays.items()
+                if number
+            ),
+        )
+
+
+class Batch:
+    """Jobs that are changed together. Nothing is kept of it where its transaction is taken back."""
+
+    def __init__(self, connection: sqlite3.Connection, *, received: datetime) -> None:
+        self._connection = connection
+        self._received = received
+        self._jobs: dict[str, Kept] = {}
+        self._tally = Tally()
+
+    def job(self, job: Job) -> Kept:
+        """The job's new state; its row as it stands now."""
+        job_id = str(job.id)
+        kept = self._jobs.get(job_id)
+        if kept is None:
+            kept = self._jobs[job_id] = self._found(job_id, job)
+        kept.job = job
+        return kept
+
+    def moved(self, kept: Kept, event: NewEvent) -> None:
+        """Count a stay that ends with this event."""
+        if event.kind is not Kind.PHASE or event.late:
+            return
+        phase = PHASES[msgspec.json.decode(event.data, type=_PhaseTold).phase]
+        when_us = to_us(event.when)
+        if phase != kept.phase:
+            self._tally.stays[kept.phase, stays.bucket(when_us - kept.since_us)] += 1
+            kept.phase, kept.since_us = phase, when_us
+
+    def write(self) -> None:
+        """Write all of it."""
+        connection = self._connection
+        for kept in self._jobs.values():
+            self._settle(kept)
+            if kept.was is None:
+                self._add(kept)
+            else:
+                self._change(kept, kept.was)
+        _STATE.done_for_each(connection, (state_values(kept.job, key=kept.key) for kept in self._jobs.values()))
+        self._tally.write(connection)
+
+    def _found(self, job_id: str, job: Job) -> Kept:
+        known = _KNOWN.done(self._connection, {"job_id": job_id})
+        if known:
+            key, phase, since_us = known[0]
+            return Kept(key=key, job=job, was=phase, phase=phase, since_us=since_us)
+        created_us = to_us(job.created)
+        return Kept(key=self._free(least_key(created_us)), job=job, was=None, phase=_FIRST, since_us=created_us)
+
+    def _free(self, least: int) -> int:
+        """The first number from here on that no job has."""
+        here = {kept.key for kept in self._jobs.values() if kept.was is None}
+        for key in _numbers_from(least, connection=self._connection):
+            if key not in here:
+                return key
+        raise AssertionError  # numbers do not end
+
+    def _settle(self, kept: Kept) -> None:
+        """Where a job moved and no event says so, it moved now."""
+        phase = PHASES[kept.job.phase]
+        if kept.phase != phase:
+            kept.phase, kept.since_us = phase, to_us(self._received)
+
+    def _add(self, kept: Kept) -> None:
+        job, connection = kept.job, self._connection
+        values = job_values(job, key=kept.key, received=self._received)
+        _NEW_JOB.done(connection, values | {"since_us": kept.since_us})
+        labels = ({"job_key": kept.key, "name": name, "value": value} for name, value in job.labels.items())
+        _NEW_LABEL.done_for_each(connection, labels)
+        texts.add(connection, kept.key, job)
+        self._tally.count(job, PHASES[job.phase], 1)
+
+    def _change(self, kept: Kept, was: int) -> None:
+        job, connection = kept.job, self._connection
+        if job.error:
+            texts.change(connection, kept.key, job)
+        if kept.phase == was:
+            return
+        over = over_us(job, received=self._received)
+        values = {"known": kept.key, "phase": kept.phase, "since_us": kept.since_us, "over_us": over}
+        _MOVED_JOB.done(connection, values)
+        self._tally.count(job, was, -1)
+        self._tally.count(job, kept.phase, 1)
+
+
+def counted(job: Job) -> Iterator[tuple[int, str]]:
+    """What a job is counted under: each kind, and the job's value of it. A day is of UTC."""
+    yield COUNTED[Counted.ALL], ""
+    yield COUNTED[Counted.OPERATION], job.operation
+    yield COUNTED[Counted.OWNER], job.owner.user
+    yield COUNTED[Counted.DAY], from_us(to_us(job.created)).date().isoformat()
+
+
+def _numbers_from(least: int, *, connection: sqlite3.Connection) -> Iterator[int]:
+    """Those from here on that are free in the table."""
+    while True:
+        taken = {row[0] for row in _TAKEN.done(connection, {"least": least})}
+        until = max(taken) if len(taken) == _LOOKED_AT else None
+        number = least
+        while until is None or number <= until:
+            if number not in taken:
+                yield number
+            number += 1
+        least = number
+
+
+_FIRST = PHASES[Phase.CREATED]
