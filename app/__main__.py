@@ -1,7 +1,9 @@
-"""The command line: serve · demo · migrate · key."""
+"""The command line: serve · demo · migrate · prune · key."""
 
+import asyncio
 import os
 import sys
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -12,6 +14,7 @@ from app.demo import DemoFailed, run_demo
 from app.domain.errors import GatewayError
 from app.keys import commands as key_commands
 from app.logs import log_to_stderr
+from app.pruning import prune_history
 from app.serving import NotServing, server_of
 from app.settings import Settings
 from app.store.schema import migrate as migrate_database
@@ -48,6 +51,19 @@ def migrate() -> None:
     settings = Settings()
     migrate_database(settings.database)
     typer.echo(f"The database is up to date: {settings.database}")
+
+
+@cli.command()
+def prune(
+    days: Annotated[int | None, typer.Option("--days", min=1, help="Instead of GATEWAY_KEEP_DAYS.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove the jobs that have been over for longer than GATEWAY_KEEP_DAYS, also beside a gateway that runs."""
+    settings = Settings()
+    keep_days = days or settings.keep_days
+    if keep_days is None:
+        raise typer.BadParameter("say how many days a job is kept, or set GATEWAY_KEEP_DAYS", param_hint="--days")
+    asyncio.run(prune_history(settings.database, keep=timedelta(days=keep_days), dry_run=dry_run))
 
 
 def main() -> None:

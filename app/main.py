@@ -10,7 +10,21 @@ from uuid import UUID
 from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app.api import agreements, assets, events, health, jobs, log, pages, permissions, results, statuses, tickets
+from app.api import (
+    agreements,
+    assets,
+    events,
+    export,
+    health,
+    jobs,
+    log,
+    pages,
+    permissions,
+    results,
+    statistics,
+    statuses,
+    tickets,
+)
 from app.api.access import admitted
 from app.api.description.document import Application
 from app.api.doors import Admission, Origins
@@ -30,6 +44,7 @@ from app.services.jobs import Jobs
 from app.services.observe import Observer
 from app.services.once import Once
 from app.services.permissions import Permissions
+from app.services.prune import Pruner
 from app.services.reconcile import Reconciler
 from app.services.record import Record
 from app.services.refresh import Refresher
@@ -66,7 +81,21 @@ def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
         redirect_slashes=False,  # a path names one thing, and a redirect would repeat the query
         dependencies=[Depends(admitted), Depends(only_known_queries)],
     )
-    for room in (jobs, log, statuses, results, events, tickets, permissions, agreements, assets, health, pages):
+    for room in (
+        export,
+        jobs,
+        log,
+        statuses,
+        statistics,
+        results,
+        events,
+        tickets,
+        permissions,
+        agreements,
+        assets,
+        health,
+        pages,
+    ):
         app.include_router(room.router)
     handle_problems(app)
     app.add_middleware(BodyLimit, body_limit=settings.body_limit, upload_limit=settings.upload_limit)
@@ -151,6 +180,9 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
             router, history=history, observer=observer, contact=contact, every_s=settings.reconcile_s
         )
         open_.push_async_callback(_ended, asyncio.create_task(reconciler.run(), name="reconcile"))
+        if settings.keep_days is not None:
+            pruner = Pruner(memory.retention, keep=timedelta(days=settings.keep_days), now=_now)
+            open_.push_async_callback(_ended, asyncio.create_task(pruner.run(), name="prune"))
         gatekeeper = Gatekeeper(memory.keys, memory.passes, now=_now, refusal_pause_s=settings.refusal_pause_s)
         if settings.auth == "key":
             await gatekeeper.warn_if_locked()

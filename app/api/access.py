@@ -15,6 +15,8 @@ RIGHTS: Mapping[str, Right] = {
     "createJob": Right.CREATE,
     "findAllJobs": Right.READ,
     "findJob": Right.READ,
+    "exportJobs": Right.READ,
+    "statistics": Right.READ,
     "getJob": Right.READ,
     "submitJob": Right.STEER,
     "cancelJob": Right.STEER,

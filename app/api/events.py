@@ -11,7 +11,7 @@ from app.api.access import CallerDep
 from app.api.frames import Frames
 from app.api.rooms import Rooms, RoomsDep
 from app.api.schemas.events import EventsQuery, StreamQuery
-from app.api.streams import NDJSON, OF_ALL, OF_JOB, SSE, EventStream
+from app.api.streams import NDJSON, OF_ALL, OF_JOB, SSE, EventStream, Standing
 from app.domain.access import Caller
 from app.domain.errors import Invalid, StreamNotShared
 from app.domain.jobs import Job
@@ -75,7 +75,8 @@ async def job_events(
     frames = _frames(accept)
     snapshot = f'{{"job":{shown(job).decode()},"as_of":{as_of}}}'
     watched = Watched(render=OF_JOB[frames, asked.format], job_id=job_id)
-    return _stream(rooms, watched, watcher, position=position, snapshot=snapshot, frames=frames)
+    standing = Standing(position=position, snapshot=snapshot)
+    return _stream(rooms, watched, watcher, standing=standing, frames=frames)
 
 
 @router.get("/v1/events", operation_id="events", response_class=Response, responses={200: _STREAM})
@@ -90,22 +91,21 @@ async def events(
     """The events of every job that fits, from now on (or after a position), for as long as one listens."""
     head = await rooms.history.head()
     position = await _position(rooms, asked.after, last_event_id, otherwise=head)
+    whole_after = await rooms.history.missing_through()
     wanted = asked.wanted()
     if wanted is not None and (wanted.name_regex is not None or wanted.words is not None):
         await rooms.history.page(wanted, limit=1, cursor=None)  # what nobody understands is told at once
     frames = _frames(accept)
     watched = Watched(render=OF_ALL[frames, asked.format], wanted=wanted)
-    return _stream(rooms, watched, watcher, position=position, snapshot=f'{{"as_of":{head}}}', frames=frames)
+    standing = Standing(position=position, snapshot=f'{{"as_of":{head}}}', whole_after=whole_after)
+    return _stream(rooms, watched, watcher, standing=standing, frames=frames)
 
 
-def _stream(
-    rooms: Rooms, watched: Watched, watcher: Watcher, *, position: int, snapshot: str, frames: Frames
-) -> EventStream:
+def _stream(rooms: Rooms, watched: Watched, watcher: Watcher, *, standing: Standing, frames: Frames) -> EventStream:
     return EventStream(
         rooms.streams,
         watched,
-        position=position,
-        snapshot=snapshot,
+        standing=standing,
         frames=frames,
         client=watcher.client,
         visiting=lambda leave: rooms.gatekeeper.visiting(watcher.caller, cookie=watcher.cookie, leave=leave),

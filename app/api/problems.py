@@ -19,6 +19,7 @@ from app.domain.errors import (
     GatewayError,
     HostNotAllowed,
     Invalid,
+    JobPruned,
     KeyInUse,
     KeyReused,
     NotAcceptable,
@@ -45,6 +46,7 @@ REPLAYED = "Idempotency-Replayed"
 
 STATUSES: dict[type[GatewayError], int] = {
     NotKnown: 404,
+    JobPruned: 410,
     Ambiguous: 409,
     NotNow: 409,
     KeyReused: 422,

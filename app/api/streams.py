@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from functools import partial
 
 from sse_starlette import EventSourceResponse
@@ -56,6 +57,28 @@ OF_ALL = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a connection begins: after a `position`, with a snapshot. Up to `whole_after` events have been removed."""
+
+    position: int
+    snapshot: str
+    whole_after: int = 0
+
+    @property
+    def cursor(self) -> int:
+        """After which event it goes on."""
+        return max(self.position, self.whole_after)
+
+    def frames(self, frames: Frames) -> bytes:
+        """The snapshot, and the gap if there is one: who is cut off between the two is told of it again."""
+        snapshot = _snapshot(self.snapshot, frames, position=self.position)
+        if self.cursor == self.position:
+            return snapshot
+        gap = f'{{"after":{self.position},"resumes_at":{self.cursor}}}'
+        return snapshot + frames.event(self.cursor, "gap", gap)
+
+
 class EventStream(EventSourceResponse):
     """One task for each connection: it sends what there is, and then waits for the caller to leave."""
 
@@ -64,8 +87,7 @@ class EventStream(EventSourceResponse):
         streams: Streams,
         watched: Watched,
         *,
-        position: int,
-        snapshot: str,
+        standing: Standing,
         frames: Frames,
         client: str,
         visiting: Callable[[Callable[[], None]], AbstractContextManager[object]],
@@ -73,8 +95,7 @@ class EventStream(EventSourceResponse):
         super().__init__(_nothing(), headers=_HEADERS, media_type=frames.media_type, ping=0)
         self._streams = streams
         self._watched = watched
-        self._position = position
-        self._snapshot = snapshot
+        self._standing = standing
         self._frames = frames
         self._client = client
         self._visiting = visiting
@@ -89,8 +110,8 @@ class EventStream(EventSourceResponse):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             viewer = Viewer(
                 scope["wire"],
-                cursor=self._position,
-                first=_standing(self._snapshot, self._frames, position=self._position),
+                cursor=self._standing.cursor,
+                first=self._standing.frames(self._frames),
                 still_here=_SIGNS[self._frames],
             )
             place.enter_context(self._visiting(viewer.send_home))
@@ -106,14 +127,14 @@ async def _left(receive: Receive, viewer: Viewer) -> None:
         viewer.send_home()
 
 
-def _standing(snapshot: str, frames: Frames, *, position: int) -> bytes:
+def _snapshot(snapshot: str, frames: Frames, *, position: int) -> bytes:
     """Where this connection stands. Clients that are sent away together come back one by one."""
     return frames.snapshot(snapshot, position=position, retry_ms=random.randint(*_RETRY_MS))  # noqa: S311
 
 
 def _sign_of_life(frames: Frames, position: int | None) -> bytes:
     """A position that is told is where a client goes on that has seen nothing for long."""
-    return frames.ping if position is None else _standing(f'{{"as_of":{position}}}', frames, position=position)
+    return frames.ping if position is None else _snapshot(f'{{"as_of":{position}}}', frames, position=position)
 
 
 _SIGNS = {frames: partial(_sign_of_life, frames) for frames in (SSE, NDJSON)}

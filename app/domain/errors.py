@@ -207,6 +207,16 @@ class RegexUnsupported(Invalid):
     code = "regex-unsupported"
 
 
+class JobPruned(GatewayError):
+    """The job was over for so long that it was removed from the history."""
+
+    code = "job-pruned"
+
+
+class EventsMissing(Exception):
+    """Events after a position have been removed: the log is not whole there. Callers see that in a stream's `gap`."""
+
+
 class SearchTooCostly(Invalid):
     """Looking for it amongst so many jobs takes too long."""
 

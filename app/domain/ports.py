@@ -26,6 +26,8 @@ from app.domain.network import (
 )
 from app.domain.phases import Phase
 from app.domain.reports import Change, JobReport, Me, StreamAddress, StreamLine
+from app.domain.retention import Removable
+from app.domain.statistics import Statistics
 from app.domain.statuses import JobStatus
 
 
@@ -227,7 +229,8 @@ class History(Protocol):
     ) -> Sequence[Event]:
         """Events in order after a position, up to another: of one job, or with None of all, or of those that are `wanted`.
 
-        Of `wanted.phases` one must be the job's before the event or after it. Raises as `page` does.
+        Of `wanted.phases` one must be the job's before the event or after it. Raises as `page` does; where some of them
+        have been removed, JobPruned for a job and EventsMissing for more than one.
         """
 
     async def statuses(self, job_id: UUID) -> Sequence[JobStatus]:
@@ -237,7 +240,26 @@ class History(Protocol):
         """The number of a job's `end`. None: it has not ended."""
 
     async def head(self) -> int:
-        """The number of the newest event; 0 when there is none."""
+        """The largest number that an event ever had; 0 before the first."""
+
+    async def statistics(self, *, days: int) -> Statistics:
+        """Of every job, and day by day of the last so many days."""
+
+    async def missing_through(self) -> int:
+        """Up to this number events have been removed; 0: none have."""
+
+    async def is_pruned(self, job_id: UUID) -> bool:
+        """Whether this job was removed."""
+
+
+class Retention(Protocol):
+    """The end of what is remembered. Raises StoreAway when it is out of reach."""
+
+    async def removable(self, before: datetime) -> Removable:
+        """What has been over since before this moment."""
+
+    async def remove_some(self, before: datetime) -> int | None:
+        """Remove a little of it; how many jobs. None: nothing is left of any."""
 
 
 class Actions(Protocol):

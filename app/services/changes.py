@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
-from app.domain.errors import GatewayError
+from app.domain.errors import GatewayError, JobPruned
 from app.domain.jobs import Mark
 from app.domain.ports import History, Router
 from app.domain.reports import Change
@@ -81,6 +82,7 @@ class Changes:
 
     async def _hear(self, change: Change, position: Mark | None) -> None:
         if change.report is not None:
-            await self._observer.hear_router(change.report, position=change.mark)
+            with suppress(JobPruned):
+                await self._observer.hear_router(change.report, position=change.mark)
         elif position is not None and position.precedes(change.mark):
             await self._history.keep_position(change.mark)

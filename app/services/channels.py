@@ -13,7 +13,7 @@ from itertools import islice
 from time import monotonic
 from uuid import UUID
 
-from app.domain.errors import GatewayError, StoreAway
+from app.domain.errors import EventsMissing, GatewayError, StoreAway
 from app.domain.events import Event
 from app.domain.ports import History, JobFilter
 from app.services.rings import Past, Ring
@@ -116,6 +116,8 @@ class Channel:
                 log.warning("the log is out of reach for a stream", extra={"why": str(error)})
                 self._news.set()
                 await asyncio.sleep(_LOOK_AGAIN_S)
+            except EventsMissing:
+                self.restart(self._head)
             except Exception:
                 # Whatever it is, everybody goes on from the log.
                 log.exception("a stream could not be shown")
@@ -126,7 +128,8 @@ class Channel:
         """Send all there is, as fast as the viewer takes it; from then on it is served with everybody else."""
         try:
             await self._catch_up(viewer)
-        except GatewayError as error:
+        except (GatewayError, EventsMissing) as error:
+            # Who comes back is told what has become of it.
             log.warning("a viewer was cut off", extra={"why": str(error)})
             viewer.cut()
         except Exception:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from uuid import UUID
 
 from app.domain import course
@@ -14,6 +15,7 @@ from app.domain.errors import (
     GatewayError,
     JobFinished,
     JobNotKnown,
+    JobPruned,
     StoreAway,
     Unanswered,
     Upstream,
@@ -30,6 +32,7 @@ from app.services.record import Record
 
 log = logging.getLogger(__name__)
 
+_AT_A_TIME = 500
 _NAMED_AT_MOST = 20
 
 
@@ -81,6 +84,7 @@ class Jobs:
     async def submit(self, job_id: UUID, *, by: Caller, attempt: Attempt) -> Job:
         """Begin execution."""
         await self._contact.me()
+        await self._refuse_removed(job_id)
         router = self._router.acting_as(by.router_token)
         async with self._record.of(Verb.SUBMIT, by, job_id=job_id) as entry:
             report = await self._done_before(job_id, attempt, _is_submitted)
@@ -90,6 +94,7 @@ class Jobs:
     async def cancel(self, job_id: UUID, *, by: Caller, reason: str | None, attempt: Attempt) -> Job:
         """Cancel a pending job. Raises NotNow, naming kill, when it has begun calculation."""
         await self._contact.me()
+        await self._refuse_removed(job_id)
         router = self._router.acting_as(by.router_token)
         async with self._record.of(Verb.CANCEL, by, job_id=job_id, reason=reason) as entry:
             report = await self._done_before(job_id, attempt, _is_cancelled)
@@ -105,6 +110,7 @@ class Jobs:
         before.
         """
         await self._contact.me()
+        await self._refuse_removed(job_id)
         router = self._router.acting_as(by.router_token)
         async with self._record.of(Verb.KILL, by, job_id=job_id, reason=reason) as entry:
             report = await router.kill(job_id, reason=reason, client_ref=entry.client_ref)
@@ -118,8 +124,10 @@ class Jobs:
             return job
 
     async def job(self, job_id: UUID) -> Job:
-        """What is known of a job; asks the Router about one never heard of."""
+        """What is known of a job; asks the Router about one never heard of. Raises JobPruned."""
         job = await self._history.job(job_id)
+        if job is None:
+            await self._refuse_removed(job_id)
         return job or await self._observer.hear_router(await self._router.job(job_id))
 
     async def wait(self, job_id: UUID, *, within_s: float, wait_for_permission: bool, visit: Visit) -> tuple[Job, bool]:
@@ -154,11 +162,27 @@ class Jobs:
         """Jobs, newest first."""
         return await self._history.page(wanted, limit=limit, cursor=cursor)
 
+    async def pages(self, wanted: JobFilter) -> AsyncIterator[Page]:
+        """All jobs that fit, newest first, page by page; those that come meanwhile are not in it."""
+        cursor: str | None = None
+        while True:
+            page = await self._history.page(wanted, limit=_AT_A_TIME, cursor=cursor)
+            yield page
+            if page.next is None:
+                return
+            cursor = page.next
+
     async def latest_statuses(self, job_id: UUID | None, *, limit: int, cursor: str | None) -> Page:
         """The latest JobStatus of each job, newest job first, or that of one."""
         if job_id is not None:
             await self.job(job_id)
         return await self._history.latest_statuses(job_id, limit=limit, cursor=cursor)
+
+    async def _refuse_removed(self, job_id: UUID) -> None:
+        """While the history is out of reach nothing is refused: a kill must go through."""
+        with suppress(StoreAway):
+            if await self._history.is_pruned(job_id):
+                raise JobPruned("The job was over for so long that it was removed from the history.")
 
     async def _done_before(
         self, job_id: UUID, attempt: Attempt, is_done: Callable[[JobReport], bool]

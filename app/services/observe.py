@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 from app.domain import course, stream
 from app.domain.actions import asked_by
+from app.domain.errors import JobPruned
 from app.domain.events import NewEvent, Told
 from app.domain.jobs import Job, Mark
 from app.domain.phases import OF_MARKET_STATUS
@@ -43,10 +44,14 @@ class Observer:
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def hear_router(self, report: JobReport, *, position: Mark | None = None) -> Job:
-        """Apply the Router's word; `position` says how far its changes have been heard with it."""
+        """Apply the Router's word; `position` says how far its changes have been heard with it. Raises JobPruned."""
         me = await self._contact.me()
         async with self._turn(report.id):
             job = await self._history.job(report.id)
+            if job is None and await self._history.is_pruned(report.id):
+                if position is not None:
+                    await self._history.keep_position(position)
+                raise JobPruned("The job was removed from the history, and is not taken up again.")
             if job is None:
                 return await self._keep(await self._introduced(report, me, listed=position is not None), position)
             by = await self._asked_by(job, report)

@@ -41,6 +41,26 @@ class Database:
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise StoreAway("The history cannot be read at the moment; try again later.") from error
 
+    async def change(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What the work does with a connection of the driver's, as a whole or not at all. Raises StoreAway."""
+
+        def done(connection: Connection) -> T:
+            driver = _driver(connection)
+            driver.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(driver)
+                driver.execute("COMMIT")
+            except BaseException:
+                if driver.in_transaction:
+                    driver.rollback()
+                raise
+            return result
+
+        try:
+            return await self._done(done)
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise StoreAway("The history cannot be written at the moment; try again later.") from error
+
     async def execute(self, statement: Executable) -> int:
         """Do it, durably; how many rows it changed. Raises StoreAway."""
         try:

@@ -12,21 +12,24 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select, text
 
-from app.domain.errors import SearchTooCostly
+from app.domain.errors import EventsMissing, JobPruned, SearchTooCostly
 from app.domain.events import Event, Kind, Source, Told
 from app.domain.jobs import Job, Mark
 from app.domain.phases import BUCKETS, Bucket
 from app.domain.ports import JobFilter, Page
+from app.domain.statistics import Statistics
 from app.domain.statuses import JobStatus
 from app.store import places
 from app.store.database import Database
+from app.store.heads import missing_through, newest
 from app.store.lists import jobs_found, page_of_jobs, page_of_statuses
-from app.store.log import Tell, Writer, newest
-from app.store.numbers import KINDS, PHASES, SOURCES
+from app.store.log import Tell, Writer
+from app.store.numbers import KINDS, PHASES, SOURCES, to_us
 from app.store.prepared import Prepared
 from app.store.regexes import compiled, deadline, is_past
+from app.store.rollups import statistics
 from app.store.rows import event_of, kept_job
-from app.store.tables import EVENTS, JOBS, POSITIONS, STATES
+from app.store.tables import EVENTS, JOBS, POSITIONS, PRUNED, STATES
 from app.store.texts import matching
 
 T = TypeVar("T")
@@ -39,6 +42,7 @@ _STATE_OF = (
     .where(JOBS.c.job_id == bindparam("job_id"))
 )
 _STATE = Prepared(_STATE_OF)
+_PRUNED = Prepared(select(PRUNED.c.job_id).where(PRUNED.c.job_id == bindparam("job_id")))
 
 
 @asynccontextmanager
@@ -53,7 +57,7 @@ async def open_history(
         writer = Writer(connection, tell=tell, now=now)
         tasks.create_task(writer.run(), name="event log writer")
         try:
-            yield SqlHistory(database, writer=writer, look_within_s=look_within_s)
+            yield SqlHistory(database, writer=writer, now=now, look_within_s=look_within_s)
         finally:
             await writer.close()
 
@@ -61,8 +65,11 @@ async def open_history(
 class SqlHistory:
     """Fulfils the port History on one database."""
 
-    def __init__(self, database: Database, *, writer: Writer, look_within_s: float) -> None:
+    def __init__(
+        self, database: Database, *, writer: Writer, now: Callable[[], datetime], look_within_s: float
+    ) -> None:
         self._database = database
+        self._now = now
         self._look_within_s = look_within_s
         self._writer = writer
         self._looking = asyncio.Semaphore(_LOOKING_AT_ONCE)
@@ -135,7 +142,10 @@ class SqlHistory:
         late_too: bool = False,
         wanted: JobFilter | None = None,
     ) -> Sequence[Event]:
-        """Events in order after a position, up to another: of one job, or with None of all, or of those that are `wanted`."""
+        """Events in order after a position, up to another: of one job, or with None of all, or of those that are `wanted`.
+
+        Raises JobPruned, and for more than one job EventsMissing, where some of them have been removed.
+        """
         query = (
             select(EVENTS, JOBS.c.job_id)
             .join(JOBS, JOBS.c.key == EVENTS.c.job_key)
@@ -151,7 +161,26 @@ class SqlHistory:
             query = query.where(EVENTS.c.late.is_(False))
         if wanted is not None:
             query = _narrowed_events(wanted, query, until=deadline(self._look_within_s))
-        return [event_of(row) for row in await self._read(query)]
+        events = [event_of(row) for row in await self._read(query)]
+        # After the look: what was removed before it is noted by then.
+        if job_id is None and after < (through := await self.missing_through()):
+            raise EventsMissing(f"Events up to {through} have been removed.")
+        if job_id is not None and not events and await self.is_pruned(job_id):
+            raise JobPruned("The job was removed from the history.")
+        return events
+
+    async def statistics(self, *, days: int) -> Statistics:
+        """Of every job, and day by day of the last so many days."""
+        now_us = to_us(self._now())
+        return await self._database.read(lambda connection: statistics(connection, days=days, now_us=now_us))
+
+    async def missing_through(self) -> int:
+        """Up to this number events have been removed; 0: none have."""
+        return await self._database.read(missing_through)
+
+    async def is_pruned(self, job_id: UUID) -> bool:
+        """Whether this job was removed."""
+        return bool(await self._database.read(lambda connection: _PRUNED.done(connection, {"job_id": str(job_id)})))
 
     async def statuses(self, job_id: UUID) -> Sequence[JobStatus]:
         """Every JobStatus of a job, oldest first."""

@@ -1,31 +1,36 @@
 """What a batch of news makes of the tables of jobs: rows, states, words and rollups, written together."""
 
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select, union, update
 from sqlalchemy.dialects.sqlite import insert
 
 from app.domain.events import Kind, NewEvent
 from app.domain.jobs import Job
 from app.domain.phases import Phase
-from app.domain.statistics import Counted
-from app.store import stays, texts
-from app.store.numbers import COUNTED, PHASES, from_us, least_key, to_us
+from app.store import texts
+from app.store.numbers import PHASES, least_key, to_us
 from app.store.prepared import Prepared
+from app.store.rollups import Tally, kinds, phase_in
 from app.store.rows import job_values, over_us, state_values
-from app.store.tables import COUNTS, JOBS, LABELS, STATES, STAYS
+from app.store.tables import JOBS, LABELS, PRUNED, STATES
 
 _LOOKED_AT = 1_000
 
 _KNOWN = Prepared(
     select(JOBS.c.key, JOBS.c.phase, JOBS.c.since_us).where(JOBS.c.job_id == bindparam("job_id")),
 )
-_TAKEN = Prepared(select(JOBS.c.key).where(JOBS.c.key >= bindparam("least")).order_by(JOBS.c.key).limit(_LOOKED_AT))
+_TAKEN = Prepared(
+    union(
+        select(JOBS.c.key).where(JOBS.c.key >= bindparam("least")),
+        select(PRUNED.c.job_key).where(PRUNED.c.job_key >= bindparam("least")),
+    )
+    .order_by("key")
+    .limit(_LOOKED_AT)
+)
 _NEW_JOB = Prepared(insert(JOBS), *JOBS.columns)
 _MOVED_JOB = Prepared(
     update(JOBS).where(JOBS.c.key == bindparam("known")), JOBS.c.phase, JOBS.c.since_us, JOBS.c.over_us
@@ -39,24 +44,6 @@ _STATE = Prepared(
     ),
     *STATES.columns,
 )
-_NEW_COUNT = insert(COUNTS)
-_COUNT = Prepared(
-    _NEW_COUNT.on_conflict_do_update(
-        index_elements=["kind", "value", "phase"], set_={"jobs": COUNTS.c.jobs + _NEW_COUNT.excluded.jobs}
-    ),
-    *COUNTS.columns,
-)
-_NEW_STAY = insert(STAYS)
-_STAY = Prepared(
-    _NEW_STAY.on_conflict_do_update(
-        index_elements=["phase", "bucket"], set_={"stays": STAYS.c.stays + _NEW_STAY.excluded.stays}
-    ),
-    *STAYS.columns,
-)
-
-
-class _PhaseTold(msgspec.Struct):
-    phase: Phase
 
 
 @dataclass(slots=True)
@@ -68,38 +55,6 @@ class Kept:
     was: int | None
     phase: int
     since_us: int
-
-
-@dataclass(slots=True)
-class Tally:
-    """What is to be added to the rollups."""
-
-    counts: Counter[tuple[int, str, int]] = field(default_factory=Counter)
-    stays: Counter[tuple[int, int]] = field(default_factory=Counter)
-
-    def count(self, job: Job, phase: int, jobs: int) -> None:
-        """So many more of this job's kinds are in this phase."""
-        for kind, value in counted(job):
-            self.counts[kind, value, phase] += jobs
-
-    def write(self, connection: sqlite3.Connection) -> None:
-        """Add it."""
-        _COUNT.done_for_each(
-            connection,
-            (
-                {"kind": kind, "value": value, "phase": phase, "jobs": jobs}
-                for (kind, value, phase), jobs in self.counts.items()
-                if jobs
-            ),
-        )
-        _STAY.done_for_each(
-            connection,
-            (
-                {"phase": phase, "bucket": bucket, "stays": number}
-                for (phase, bucket), number in self.stays.items()
-                if number
-            ),
-        )
 
 
 class Batch:
@@ -124,10 +79,9 @@ class Batch:
         """Count a stay that ends with this event."""
         if event.kind is not Kind.PHASE or event.late:
             return
-        phase = PHASES[msgspec.json.decode(event.data, type=_PhaseTold).phase]
-        when_us = to_us(event.when)
+        phase, when_us = phase_in(event.data), to_us(event.when)
         if phase != kept.phase:
-            self._tally.stays[kept.phase, stays.bucket(when_us - kept.since_us)] += 1
+            self._tally.stay(kept.phase, when_us - kept.since_us, 1)
             kept.phase, kept.since_us = phase, when_us
 
     def write(self) -> None:
@@ -166,12 +120,12 @@ class Batch:
 
     def _add(self, kept: Kept) -> None:
         job, connection = kept.job, self._connection
-        values = job_values(job, key=kept.key, received=self._received)
-        _NEW_JOB.done(connection, values | {"since_us": kept.since_us})
+        values = job_values(job, key=kept.key, received=self._received) | {"since_us": kept.since_us}
+        _NEW_JOB.done(connection, values)
         labels = ({"job_key": kept.key, "name": name, "value": value} for name, value in job.labels.items())
         _NEW_LABEL.done_for_each(connection, labels)
         texts.add(connection, kept.key, job)
-        self._tally.count(job, PHASES[job.phase], 1)
+        self._tally.count(kinds(job.operation, job.owner.user, to_us(job.created)), kept.phase, 1)
 
     def _change(self, kept: Kept, was: int) -> None:
         job, connection = kept.job, self._connection
@@ -182,16 +136,8 @@ class Batch:
         over = over_us(job, received=self._received)
         values = {"known": kept.key, "phase": kept.phase, "since_us": kept.since_us, "over_us": over}
         _MOVED_JOB.done(connection, values)
-        self._tally.count(job, was, -1)
-        self._tally.count(job, kept.phase, 1)
-
-
-def counted(job: Job) -> Iterator[tuple[int, str]]:
-    """What a job is counted under: each kind, and the job's value of it. A day is of UTC."""
-    yield COUNTED[Counted.ALL], ""
-    yield COUNTED[Counted.OPERATION], job.operation
-    yield COUNTED[Counted.OWNER], job.owner.user
-    yield COUNTED[Counted.DAY], from_us(to_us(job.created)).date().isoformat()
+        self._tally.count(kinds(job.operation, job.owner.user, to_us(job.created)), was, -1)
+        self._tally.count(kinds(job.operation, job.owner.user, to_us(job.created)), kept.phase, 1)
 
 
 def _numbers_from(least: int, *, connection: sqlite3.Connection) -> Iterator[int]:

@@ -14,7 +14,7 @@ from app.domain.jobs import Job
 from app.domain.ports import JobFilter, Page
 from app.domain.shown import SHAPE, shown
 from app.store.cursors import cursor_after, place_of
-from app.store.log import newest
+from app.store.heads import newest
 from app.store.numbers import KINDS
 from app.store.places import parts, together, values
 from app.store.rows import digest, kept_job

@@ -12,6 +12,7 @@ from app.domain.errors import StoreAway
 from app.domain.events import Event, Source, Told
 from app.domain.jobs import Mark
 from app.store.database import Own
+from app.store.heads import newest
 from app.store.kept import Batch
 from app.store.numbers import SOURCES
 from app.store.prepared import Prepared
@@ -136,12 +137,6 @@ _POSITION = Prepared(
     ),
     *POSITIONS.columns,
 )
-
-
-def newest(connection: sqlite3.Connection) -> int:
-    """The largest number that was ever given, also where its event is no more."""
-    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchall()
-    return int(found[0][0]) if found else 0
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

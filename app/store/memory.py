@@ -11,6 +11,7 @@ from app.store.database import open_database
 from app.store.history import SqlHistory, open_history
 from app.store.keys import SqlKeys, SqlPasses
 from app.store.log import Tell
+from app.store.pruning import SqlRetention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class Memory:
     attempts: SqlAttempts
     keys: SqlKeys
     passes: SqlPasses
+    retention: SqlRetention
 
 
 @asynccontextmanager
@@ -34,6 +36,7 @@ async def open_memory(url: str, *, tell: Tell, now: Callable[[], datetime]) -> A
             attempts=SqlAttempts(database, now=now),
             keys=SqlKeys(database, now=now),
             passes=SqlPasses(database, now=now),
+            retention=SqlRetention(database, now=now),
         )
 
 
@@ -42,3 +45,10 @@ async def open_keys(url: str, *, now: Callable[[], datetime]) -> AsyncIterator[S
     """The keys alone, also beside a gateway that runs."""
     async with open_database(url) as database:
         yield SqlKeys(database, now=now)
+
+
+@asynccontextmanager
+async def open_retention(url: str, *, now: Callable[[], datetime]) -> AsyncIterator[SqlRetention]:
+    """Retention alone, also beside a gateway that runs."""
+    async with open_database(url) as database:
+        yield SqlRetention(database, now=now)

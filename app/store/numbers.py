@@ -40,6 +40,7 @@ VERBS: dict[Verb, int] = {
 }
 ROLES: dict[Role, int] = {Role.VIEWER: 1, Role.SUBMITTER: 2, Role.APPROVER: 3, Role.ADMIN: 4}
 COUNTED: dict[Counted, int] = {Counted.ALL: 1, Counted.OPERATION: 2, Counted.OWNER: 3, Counted.DAY: 4}
+PHASE_OF = {number: phase for phase, number in PHASES.items()}
 KIND_OF = {number: kind for kind, number in KINDS.items()}
 SOURCE_OF = {number: source for source, number in SOURCES.items()}
 

@@ -126,13 +126,17 @@ class StayRow(SQLModel, table=True):
 
 
 class PrunedRow(SQLModel, table=True):
-    """A job that was removed, so that nothing brings it back."""
+    """A job that was removed, so that nothing brings it back. `job_key` is set while events of it are left."""
 
     __tablename__ = "pruned"
-    __table_args__ = ({"sqlite_with_rowid": False},)
+    __table_args__ = (
+        Index("pruned_left", "job_key", sqlite_where=text("job_key IS NOT NULL")),
+        {"sqlite_with_rowid": False},
+    )
 
     job_id: str = Field(primary_key=True)
     pruned_us: int = Field(sa_type=BigInteger)
+    job_key: int | None = Field(sa_type=BigInteger)
 
 
 class GapRow(SQLModel, table=True):

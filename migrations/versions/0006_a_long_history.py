@@ -148,8 +148,10 @@ def _make_tables() -> None:
         "pruned",
         sa.Column("job_id", sa.String(), primary_key=True),
         sa.Column("pruned_us", sa.BigInteger(), nullable=False),
+        sa.Column("job_key", sa.BigInteger()),
         sqlite_with_rowid=False,
     )
+    op.create_index("pruned_left", "pruned", ["job_key"], sqlite_where=sa.text("job_key IS NOT NULL"))
     op.create_table(
         "log_gap",
         sa.Column("id", sa.Integer(), primary_key=True),

@@ -30,6 +30,8 @@ EXPECTED = {
     "readyz": _OPEN,
     "findAllJobs": _READ,
     "findJob": _READ,
+    "exportJobs": _READ,
+    "statistics": _READ,
     "getJob": _READ,
     "waitForJob": _READ,
     "statuses": _READ,

@@ -28,6 +28,7 @@ from app.domain.network import AccessRequest, Agreement, Asset, NewAgreement, Op
 from app.domain.ports import Content, JobFilter, Page, Wanted
 from app.domain.reports import Act, Change, JobReport, Me, StreamAddress, StreamLine
 from app.domain.shown import shown
+from app.domain.statistics import Statistics
 from app.domain.statuses import JobStatus
 from tests.support.news import ADDRESS, ASSET, NOON, report
 
@@ -43,6 +44,7 @@ class FakeHistory:
         self.heard_to: Mark | None = None
         self.away = False
         self.looks = 0
+        self.pruned: set[UUID] = set()
         self._tell = tell
 
     async def keep(self, told: Told, *, position: Mark | None = None) -> None:
@@ -123,6 +125,18 @@ class FakeHistory:
     async def end_of(self, job_id: UUID) -> int | None:
         """The number."""
         return next((event.id for event in self.log if event.job_id == job_id and event.kind is Kind.END), None)
+
+    async def statistics(self, *, days: int) -> Statistics:
+        """Nothing is counted here."""
+        raise NotImplementedError(days)
+
+    async def missing_through(self) -> int:
+        """Nothing is removed here."""
+        return 0
+
+    async def is_pruned(self, job_id: UUID) -> bool:
+        """Some are."""
+        return job_id in self.pruned
 
     async def head(self) -> int:
         """The newest."""

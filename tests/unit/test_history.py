@@ -26,8 +26,8 @@ from app.domain.stream import hear_line
 from app.store import lists
 from app.store.cursors import cursor_after, place_of
 from app.store.database import open_database
+from app.store.heads import newest
 from app.store.history import SqlHistory, open_history
-from app.store.log import newest
 from tests.support.news import (
     JOB,
     NOON,

@@ -63,9 +63,8 @@ def older(document: Document) -> Document:
     made = copy.deepcopy(document)
     made["openapi"] = OLDER_VERSION
     for _, _, operation in operations(made):
-        if operation["operationId"] in STREAMS:
-            for body in operation["responses"]["200"]["content"].values():
-                del body["itemSchema"]
+        for body in operation["responses"].get("200", {}).get("content", {}).values():
+            if body.pop("itemSchema", None) is not None:
                 body["schema"] = {"type": "string"}
     _keep_what_is_used(made)
     return made

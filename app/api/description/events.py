@@ -9,6 +9,7 @@ from app.api.schemas.events import (
     FeedMessage,
     FeedSnapshot,
     FeedText,
+    Gap,
     JobEnd,
     JobSnapshot,
     PhaseChange,
@@ -19,7 +20,19 @@ from app.api.schemas.events import (
 )
 from app.api.schemas.log import StatusView
 
-SHOWN = (FeedMessage, FeedSnapshot, FeedText, JobEnd, JobSnapshot, PhaseChange, Text, TypedMessage, UpstreamChange, Why)
+SHOWN = (
+    FeedMessage,
+    FeedSnapshot,
+    FeedText,
+    Gap,
+    JobEnd,
+    JobSnapshot,
+    PhaseChange,
+    Text,
+    TypedMessage,
+    UpstreamChange,
+    Why,
+)
 
 Schema = dict[str, Any]
 
@@ -40,7 +53,13 @@ _OF_BOTH = {
 }
 _EVENTS: Mapping[str, Mapping[str, Schema]] = {
     "jobEvents": {"snapshot": ref(JobSnapshot), **_OF_BOTH, _MESSAGE: _ANY_MESSAGE, "text": ref(Text)},
-    "events": {"snapshot": ref(FeedSnapshot), **_OF_BOTH, _MESSAGE: ref(FeedMessage), "text": ref(FeedText)},
+    "events": {
+        "snapshot": ref(FeedSnapshot),
+        "gap": ref(Gap),
+        **_OF_BOTH,
+        _MESSAGE: ref(FeedMessage),
+        "text": ref(FeedText),
+    },
 }
 STREAMS = frozenset(_EVENTS)
 

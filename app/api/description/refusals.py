@@ -28,8 +28,9 @@ _DECIDED = ("access-request-not-found", "job-not-found", "already-decided", "job
 # What only this operation may say, beside what follows from its place and its right.
 _OWN: Mapping[str, Sequence[str]] = {
     "createJob": (*_MADE, *_SUBMITTED, "job-not-pending"),
-    "statuses": ("job-not-found",),
+    "statuses": ("job-not-found", "job-pruned"),
     "findAllJobs": _BY_PATTERN,
+    "exportJobs": _BY_PATTERN,
     "findJob": ("job-not-found", "job-ambiguous", "search-too-costly", *_BY_PATTERN),
     "submitJob": (*_SUBMITTED, *_KEYED),
     "cancelJob": ("job-not-pending", "job-finished", *_KEYED),
@@ -39,7 +40,7 @@ _OWN: Mapping[str, Sequence[str]] = {
     "jobResultAsset": _BYTES,
     "jobEvents": ("stream-not-shared", "too-many-streams"),
     "events": ("too-many-streams", *_BY_PATTERN),
-    "createStreamTicket": ("job-not-found",),
+    "createStreamTicket": ("job-not-found", "job-pruned"),
     "getAsset": ("asset-not-found",),
     "assetUsage": ("asset-not-found",),
     "preflightJob": ("operation-unavailable", "not-found"),
@@ -51,7 +52,7 @@ _OWN: Mapping[str, Sequence[str]] = {
     "readyz": ("router-unreachable", "history-unavailable"),
 }
 # Answered from the history alone, whether or not the Router is in touch.
-_WITHOUT_ROUTER = frozenset({"findAllJobs", "findJob", "events"})
+_WITHOUT_ROUTER = frozenset({"findAllJobs", "findJob", "exportJobs", "statistics", "events"})
 
 
 def refusals(path: str, method: str, operation: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def _codes(path: str, method: str, operation: Mapping[str, Any]) -> Iterator[str
     if name not in _WITHOUT_ROUTER:
         yield from _ROUTER_READ
     if "{job_id}" in path:
-        yield "job-not-found"
+        yield from ("job-not-found", "job-pruned")
     if method != "get":
         yield from _ON_A_WRITE
         if "application/json" in operation.get("requestBody", {}).get("content", {}):

@@ -127,6 +127,13 @@ class FeedSnapshot(_Exact):
     as_of: int
 
 
+class Gap(_Exact):
+    """Events after the position `after` have been removed; the feed goes on, whole, after `resumes_at`."""
+
+    after: int
+    resumes_at: int
+
+
 class TypedMessage(BaseModel):
     """What an Access Point streams, unchanged: fields beside `__type` are the type's own, and further types will come."""
 

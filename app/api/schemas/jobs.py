@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
-from zlib import crc32
 
 import msgspec
 from pydantic import BaseModel, Field, JsonValue, field_validator
 
+from app.api.fresh import digest_of
 from app.api.schemas.common import Moment, Name, ResultView, Strict, with_fields
 from app.domain.jobs import Job, NewJob
 from app.domain.phases import BUCKETS, Bucket, Phase
@@ -222,7 +222,7 @@ def _seen(job: Job, *, stale: bool, observed_at: datetime | None, changed: bool 
     stale = stale or (job.forgotten_since is not None and not job.is_over)
     content = with_fields(shown(job), {"queue": job.queue})
     fresh = {"changed": changed, "observed_at": observed_at, "stale": stale}
-    return Seen(body=with_fields(content, fresh), digest=crc32(content))
+    return Seen(body=with_fields(content, fresh), digest=digest_of(content))
 
 
 def _as_kept(operation: str) -> str:
