@@ -5,10 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from app.api.access import ASKED
 from app.api.rooms import RoomsDep
 from app.api.schemas.log import StatusPage, status_view
 
-router = APIRouter(prefix="/v1/statuses", tags=["jobs"])
+router = APIRouter(prefix="/v1/statuses", tags=["jobs"], dependencies=ASKED)
 
 
 @router.get("", operation_id="statuses")
