@@ -7,7 +7,7 @@ came is no answer.
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable
 from typing import NamedTuple
 
 import httpx
@@ -114,15 +114,11 @@ class Connection(asyncio.Protocol):
             await self._more(within_s)
         return status, self._answer.headers
 
-    async def pieces(self, *, within_s: float | None) -> AsyncIterator[bytes]:
-        """The body as it comes. It is read no faster than these are taken."""
-        while True:
-            if piece := self._taken():
-                yield piece
-            elif self._answer.is_whole:
-                return
-            else:
-                await self._more(within_s)
+    async def piece(self, *, within_s: float | None) -> bytes:
+        """What has come of the body. Empty at its end. It is read no faster than it is taken."""
+        while not (piece := self._taken()) and not self._answer.is_whole:
+            await self._more(within_s)
+        return piece
 
     # What asyncio tells
 

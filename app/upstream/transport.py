@@ -94,7 +94,7 @@ class Transport(httpx.AsyncBaseTransport):
             raise httpx.ConnectError(str(error)) from error
 
 
-class _Body(httpx.AsyncByteStream):
+class _Body(httpx.AsyncByteStream, AsyncIterator[bytes]):
     """The body of an answer; closed, it gives the connection back."""
 
     def __init__(self, connection: Connection, pool: Pool, *, within_s: float | None) -> None:
@@ -104,7 +104,12 @@ class _Body(httpx.AsyncByteStream):
         self._is_closed = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._connection.pieces(within_s=self._within_s)
+        return self
+
+    async def __anext__(self) -> bytes:
+        if piece := await self._connection.piece(within_s=self._within_s):
+            return piece
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         if not self._is_closed:
