@@ -7,6 +7,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from typing import Self
 
 import httpx
 
@@ -103,7 +104,7 @@ class _Body(httpx.AsyncByteStream, AsyncIterator[bytes]):
         self._within_s = within_s
         self._is_closed = False
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
