@@ -5,6 +5,7 @@ came is no answer.
 """
 
 import asyncio
+import select
 import socket
 import ssl
 from collections.abc import AsyncIterable
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 import httpx
 
-from app.upstream.dialling import dialled
+from app.upstream.dialling import Dialling
 from app.upstream.incoming import Headers, Incoming
 from app.upstream.passage import Passage
 
@@ -32,11 +33,11 @@ class Connection(asyncio.Protocol):
     """Carries one request after the other, as long as it `is_free` after each."""
 
     _transport: asyncio.Transport
+    _descriptor: int  # while it is open; after that it may be another file's
 
-    def __init__(self, origin: Origin, own: socket.socket) -> None:
+    def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self.idle_since_s = 0.0
-        self._socket = own
         self._is_open = True
         self._is_sent = True
         self._may_write = True
@@ -49,16 +50,8 @@ class Connection(asyncio.Protocol):
     @classmethod
     async def opened(cls, origin: Origin, tls: ssl.SSLContext) -> "Connection":
         """A new one. Raises OSError."""
-        own = await dialled(origin.host, origin.port)
-        secured = (tls, origin.host) if origin.scheme == "https" else (None, None)
-        try:
-            _, made = await asyncio.get_running_loop().create_connection(
-                lambda: cls(origin, own), sock=own, ssl=secured[0], server_hostname=secured[1]
-            )
-        except BaseException:
-            own.close()
-            raise
-        return made
+        wanted = tls if origin.scheme == "https" else None
+        return await Dialling(lambda: cls(origin), origin.host, origin.port, tls=wanted).first()
 
     @property
     def is_free(self) -> bool:
@@ -71,13 +64,9 @@ class Connection(asyncio.Protocol):
         """Whether the peer has said nothing since, not even that it is gone."""
         if not self._is_open:
             return False
-        try:
-            self._socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        looking = select.poll()
+        looking.register(self._descriptor, select.POLLIN)
+        return not looking.poll(0)
 
     def abort(self) -> None:
         """End it, whatever has not come or gone."""
@@ -125,6 +114,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # of a TCP connection
         """It is there."""
         self._transport = transport
+        peer: socket.socket = transport.get_extra_info("socket")
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._descriptor = peer.fileno()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the peer. Those that nobody asked for could be taken for the next answer."""

@@ -2,65 +2,68 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+P = TypeVar("P", bound=asyncio.Protocol)
 
 _HEAD_START_S = 0.25
 
-_Dialling = asyncio.Task[socket.socket]
+_Try = asyncio.Task[tuple[asyncio.Transport, P]]
 
 
-async def dialled(host: str, port: int) -> socket.socket:
-    """A socket connected to the first address that answers; each has a head start over the next. Raises OSError."""
-    addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    tries: list[_Dialling] = []
-    through: _Dialling | None = None
-    try:
-        for family, _, _, _, address in addresses:
-            tries.append(asyncio.create_task(_connected(family, address)))
-            last = len(tries) == len(addresses)
-            through = await (_first_of(tries) if last else _soon(tries))
-            if through is not None:
-                return through.result()
-        return tries[-1].result()
-    finally:
-        await _give_up([one for one in tries if one is not through])
+class Dialling(Generic[P]):
+    """Connects `protocol` to a host, as the one that its certificate names if there is to be TLS."""
+
+    def __init__(self, protocol: Callable[[], P], host: str, port: int, *, tls: ssl.SSLContext | None) -> None:
+        self._protocol = protocol
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self._tries: list[_Try[P]] = []
+
+    async def first(self) -> P:
+        """By the first address that answers; each has a head start over the next. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        addresses = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        through = None
+        try:
+            for number, (family, _, _, _, address) in enumerate(addresses, start=1):
+                self._tries.append(asyncio.create_task(self._by(family, *address[:2])))
+                through = await (self._any() if number == len(addresses) else self._soon())
+                if through is not None:
+                    return through.result()[1]
+            return self._tries[-1].result()[1]
+        finally:
+            await _give_up([one for one in self._tries if one is not through])
+
+    async def _by(self, family: int, address: str, port: int) -> tuple[asyncio.Transport, P]:
+        name = self._host if self._tls else None
+        return await asyncio.get_running_loop().create_connection(
+            self._protocol, address, port, family=family, ssl=self._tls, server_hostname=name
+        )
+
+    async def _soon(self) -> _Try[P] | None:
+        """A try that is through before the next address has its turn. None: none is."""
+        await asyncio.wait([self._tries[-1]], timeout=_HEAD_START_S)
+        return self._through()
+
+    async def _any(self) -> _Try[P] | None:
+        """A try that is through. None: all have failed."""
+        while self._through() is None and (pending := [one for one in self._tries if not one.done()]):
+            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        return self._through()
+
+    def _through(self) -> _Try[P] | None:
+        return next((one for one in self._tries if one.done() and one.exception() is None), None)
 
 
-async def _connected(family: int, address: tuple[object, ...]) -> socket.socket:
-    opened = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        opened.setblocking(False)
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(opened, address)
-    except BaseException:
-        opened.close()
-        raise
-    return opened
-
-
-async def _soon(tries: Sequence[_Dialling]) -> _Dialling | None:
-    """One that is through before the next address has its turn. None: none is."""
-    await asyncio.wait([tries[-1]], timeout=_HEAD_START_S)
-    return _through(tries)
-
-
-async def _first_of(tries: Sequence[_Dialling]) -> _Dialling | None:
-    """One that is through. None: all have failed."""
-    pending = {one for one in tries if not one.done()}
-    while pending and _through(tries) is None:
-        _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-    return _through(tries)
-
-
-def _through(tries: Sequence[_Dialling]) -> _Dialling | None:
-    return next((one for one in tries if one.done() and one.exception() is None), None)
-
-
-async def _give_up(tries: Sequence[_Dialling]) -> None:
+async def _give_up(tries: Sequence[_Try[P]]) -> None:
     for one in tries:
         one.cancel()
     if tries:
         await asyncio.wait(tries)
     for one in tries:
         if not one.cancelled() and one.exception() is None:
-            one.result().close()
+            one.result()[0].abort()

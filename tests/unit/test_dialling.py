@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.upstream.dialling import dialled
+from app.upstream.dialling import Dialling
 
 Address = tuple[str, int]
 
@@ -53,14 +53,29 @@ def resolved_to(monkeypatch: pytest.MonkeyPatch, *addresses: Address) -> None:
     monkeypatch.setattr(loop, "getaddrinfo", found)
 
 
+class Caller(asyncio.Protocol):
+    """Knows where it is connected to."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # of a TCP connection
+        """It is."""
+        self.transport = transport
+
+
+async def reached() -> Address:
+    """Where `somewhere` was, in the end."""
+    caller = await Dialling(Caller, "somewhere", 80, tls=None).first()
+    address: Address = caller.transport.get_extra_info("peername")
+    caller.transport.abort()
+    return address
+
+
 async def test_the_next_address_is_tried_where_nobody_listens(
     monkeypatch: pytest.MonkeyPatch, nobody: Address, there: Address
 ) -> None:
     """At once."""
     resolved_to(monkeypatch, nobody, nobody, there)
 
-    with await dialled("somewhere", 80) as connected:
-        assert connected.getpeername() == there
+    assert await reached() == there
 
 
 async def test_the_next_address_is_tried_beside_one_that_hangs(
@@ -69,8 +84,7 @@ async def test_the_next_address_is_tried_beside_one_that_hangs(
     """The time for a connection would be over before it says no."""
     resolved_to(monkeypatch, hangs, there, nobody)
 
-    with await dialled("somewhere", 80) as connected:
-        assert connected.getpeername() == there
+    assert await reached() == there
 
 
 async def test_where_all_fail_it_is_told_why(monkeypatch: pytest.MonkeyPatch, nobody: Address) -> None:
@@ -78,7 +92,7 @@ async def test_where_all_fail_it_is_told_why(monkeypatch: pytest.MonkeyPatch, no
     resolved_to(monkeypatch, nobody, nobody)
 
     with pytest.raises(ConnectionRefusedError):
-        await dialled("somewhere", 80)
+        await reached()
 
 
 async def test_who_stops_dialling_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, hangs: Address) -> None:
@@ -88,6 +102,6 @@ async def test_who_stops_dialling_leaves_nothing_behind(monkeypatch: pytest.Monk
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
-            await dialled("somewhere", 80)
+            await reached()
 
     assert asyncio.all_tasks() == before
