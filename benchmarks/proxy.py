@@ -8,7 +8,8 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,23 +108,30 @@ def _compare(rates: dict[str, list[Rate]]) -> None:
 
 
 async def _asked(server: Served) -> Rate:
-    loop = asyncio.get_running_loop()
-    askers = [Asker(server.port) for _ in range(_CONNECTIONS)]
-    for one in askers:
-        await loop.create_connection(lambda one=one: one, "127.0.0.1", server.port)  # type: ignore[misc]  # mypy knows no types of such defaults
+    askers = [await _asker(server.port) for _ in range(_CONNECTIONS)]
     await _none_fails(askers, _WARM_S)
-    before, began_s, cpu_before_s = sum(one.answers for one in askers), loop.time(), cpu_s(server.pid)
+    answers_before, cpu_before_s, began_s = _answers(askers), cpu_s(server.pid), time.perf_counter()
     await _none_fails(askers, _SECONDS)
-    answers, took_s = sum(one.answers for one in askers) - before, loop.time() - began_s
-    cpu_us = 1e6 * (cpu_s(server.pid) - cpu_before_s) / answers
+    answers, took_s = _answers(askers) - answers_before, time.perf_counter() - began_s
+    rate = Rate(per_second=answers / took_s, cpu_us=1e6 * (cpu_s(server.pid) - cpu_before_s) / answers)
     for one in askers:
         one.failed.cancel()
         one.close()
-    return Rate(per_second=answers / took_s, cpu_us=cpu_us)
+    return rate
 
 
-async def _none_fails(askers: list[Asker], seconds: float) -> None:
-    failed, _ = await asyncio.wait([one.failed for one in askers], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+async def _asker(port: int) -> Asker:
+    _, asker = await asyncio.get_running_loop().create_connection(lambda: Asker(port), "127.0.0.1", port)
+    return asker
+
+
+def _answers(askers: Sequence[Asker]) -> int:
+    return sum(one.answers for one in askers)
+
+
+async def _none_fails(askers: Sequence[Asker], seconds: float) -> None:
+    every = [one.failed for one in askers]
+    failed, _ = await asyncio.wait(every, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for one in failed:
         one.result()
 
