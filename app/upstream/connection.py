@@ -161,7 +161,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def _is_in_vain(self) -> bool:
-        return self._failure is not None or self._answer.is_refusal
+        return not self._is_open or self._answer.is_refusal
 
     def _taken(self) -> bytes:
         piece = self._answer.take()

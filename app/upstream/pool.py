@@ -49,7 +49,8 @@ class Pool:
         return None
 
     def close(self) -> None:
-        """End what is idle."""
+        """End what is idle, and keep nothing any more."""
+        self._kept_idle_s = 0
         if self._sweeping is not None:
             self._sweeping.cancel()
         for connection in self._idle:
