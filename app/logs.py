@@ -1,10 +1,11 @@
 """How the log is written: one JSON object a line on standard error, an event with its facts, and never a secret."""
 
+import json
 import logging
 import re
+from datetime import UTC, datetime
 
-import structlog
-from structlog.types import EventDict, WrappedLogger
+from structlog.contextvars import get_contextvars
 
 # What others say in passing is theirs: httpx, say, tells of every call, and to which address.
 _OURS = "app"
@@ -13,6 +14,7 @@ _SECRETS = re.compile(
     r"""tbg_[\w-]+ | (?P<name> ticket= | gateway-stream= | (?:bearer|basic)\ + ) [^\s'"\\&;,]+""",
     re.VERBOSE | re.IGNORECASE,
 )
+_OF_EVERY_RECORD = frozenset({*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName"})
 
 
 def log_to_stderr(level: str) -> None:
@@ -25,25 +27,23 @@ def log_to_stderr(level: str) -> None:
 
 def formatter() -> logging.Formatter:
     """Writes a record as one line."""
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            structlog.contextvars.merge_contextvars,
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.add_logger_name,
-            structlog.stdlib.ExtraAdder(),
-            structlog.processors.TimeStamper(fmt="iso", key="time"),
-        ],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            _rendered,
-        ],
-    )
+    return _Lines()
 
 
-_JSON = structlog.processors.JSONRenderer(default=str)
+class _Lines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """The finished line is looked through, not its parts: a secret may hide in anything that became text."""
+        said = {
+            "event": record.getMessage(),
+            **get_contextvars(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            **{name: fact for name, fact in record.__dict__.items() if name not in _OF_EVERY_RECORD},
+            "time": datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        }
+        if record.exc_info:
+            said["exception"] = self.formatException(record.exc_info)
+        return _SECRETS.sub(lambda found: f"{found['name'] or ''}***", _JSON.encode(said))
 
 
-def _rendered(logger: WrappedLogger, method: str, event: EventDict) -> str:
-    """The finished line is looked through, not its parts: a secret may hide in anything that became text."""
-    return _SECRETS.sub(lambda found: f"{found['name'] or ''}***", str(_JSON(logger, method, event)))
+_JSON = json.JSONEncoder(default=str)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Request
 
-from app.api.rooms import Rooms, RoomsDep
+from app.api.rooms import Rooms, refuse_unknown_queries, rooms_of
 from app.domain.access import MAY, Caller, Reach, Right
 from app.domain.errors import Invalid, NotYourJob, RoleForbids
 
@@ -73,14 +73,27 @@ RouterAuthorization = Annotated[
 ]
 
 
-async def admitted(request: Request, rooms: RoomsDep) -> Caller | None:
-    """The caller, once it is certain that they may. None where nobody is asked.
+async def admitted(request: Request) -> Caller | None:
+    """The caller, once it is certain that they may, and ask for what there is. None where nobody is asked.
 
-    Raises RoleForbids or NotYourJob, and for a Router token of their own RouterTokenRefused.
+    Raises RoleForbids or NotYourJob, for a query parameter that the route does not have Invalid, and for a Router token
+    of their own RouterTokenRefused.
     """
+    caller = await _allowed(request)
+    refuse_unknown_queries(request)
+    return caller
+
+
+# The one dependency of every route, given to each router, so that all routes lie side by side in the application:
+# a router in a router is searched twice for each request.
+ASKED = [Depends(admitted)]
+
+
+async def _allowed(request: Request) -> Caller | None:
     route = request.scope["route"]
     if route.path_format in OPEN:
         return None
+    rooms = await rooms_of(request)
     caller: Caller = request.scope["caller"]
     right = RIGHTS[route.operation_id]
     allowed = MAY[right]

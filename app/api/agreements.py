@@ -5,11 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from app.api.access import ActorDep
+from app.api.access import ASKED, ActorDep
 from app.api.rooms import RoomsDep
 from app.api.schemas.permissions import AgreementList, AgreementState, AgreementToMake, AgreementView, agreement_view
 
-router = APIRouter(prefix="/v1/agreements", tags=["permission"])
+router = APIRouter(prefix="/v1/agreements", tags=["permission"], dependencies=ASKED)
 
 
 @router.get("", operation_id="agreements")

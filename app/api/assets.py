@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.api.access import ActorDep
+from app.api.access import ASKED, ActorDep
 from app.api.rooms import RoomsDep
 from app.api.schemas.assets import (
     AssetList,
@@ -19,7 +19,7 @@ from app.api.schemas.assets import (
 from app.api.schemas.common import Name
 from app.api.uploads import FORM, TABLE_FORMS, upload_of
 
-router = APIRouter(prefix="/v1", tags=["assets"])
+router = APIRouter(prefix="/v1", tags=["assets"], dependencies=ASKED)
 
 _PARTS = {
     "type": "object",

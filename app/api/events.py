@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from app.api.accepting import preferred
-from app.api.access import CallerDep
+from app.api.access import ASKED, CallerDep
 from app.api.frames import Frames
 from app.api.rooms import Rooms, RoomsDep
 from app.api.schemas.events import EventsQuery, StreamQuery
@@ -19,7 +19,7 @@ from app.domain.shown import shown
 from app.services.channels import Watched
 from app.services.gatekeeper import Passed
 
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], dependencies=ASKED)
 
 _DIGITS = 20  # more than the largest id has: a longer number is ahead of the log, however it goes on
 _STREAM = {

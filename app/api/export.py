@@ -9,12 +9,13 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from app.api.access import ASKED
 from app.api.rooms import RoomsDep
 from app.api.schemas.jobs import FindQuery, JobView
 from app.domain.ports import Page
 from app.domain.shown import Shown
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=ASKED)
 
 Form = Literal["csv", "ndjson"]
 

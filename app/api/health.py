@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter
 
+from app.api.access import ASKED
 from app.api.rooms import RoomsDep
 from app.api.schemas.common import Health
 from app.domain.errors import Unreachable
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], dependencies=ASKED)
 
 
 @router.get("/livez", operation_id="livez")

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Request, Response
 
-from app.api.access import ActorDep, CallerDep
+from app.api.access import ASKED, ActorDep, CallerDep
 from app.api.fresh import UNCHANGED, answer
 from app.api.leaving import leaving
 from app.api.once import IdempotencyKey, told
@@ -28,7 +28,7 @@ from app.api.schemas.jobs import (
 from app.domain.attempts import asked_for
 from app.domain.phases import Phase
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=ASKED)
 
 Submit = Annotated[bool, Query(description="Submit it too; if only that fails, the problem carries job_id")]
 Refresh = Annotated[bool, Query(description="Look at the Router first, at most once a second for each job")]

@@ -5,11 +5,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from app.api.access import ASKED
 from app.api.rooms import RoomsDep
 from app.api.schemas.common import LARGEST_ID
 from app.api.schemas.log import ActionList, EventView, HistoryPage, Statuses, action_view, status_view
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=ASKED)
 
 
 @router.get("/{job_id}/statuses", operation_id="jobStatuses")

@@ -4,7 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from uuid import UUID, uuid4
 
@@ -74,10 +74,17 @@ def _facts(scope: Scope, *, status: int) -> dict[str, object]:
 
 
 def _address(scope: Scope) -> str:
-    """Where it came from. What a proxy passes on as an address may be anything."""
+    """Where it came from."""
+    client = scope.get("client")
+    return "(none)" if client is None else _spelled(client[0])
+
+
+@lru_cache(100)
+def _spelled(address: str) -> str:
+    """What a proxy passes on as an address may be anything."""
     try:
-        return str(ip_address(scope["client"][0]))
-    except (TypeError, ValueError):
+        return str(ip_address(address))
+    except ValueError:
         return "(none)"
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Query
 
-from app.api.access import ActorDep
+from app.api.access import ASKED, ActorDep
 from app.api.rooms import RoomsDep
 from app.api.schemas.common import Reason
 from app.api.schemas.jobs import JobToCreate
@@ -18,7 +18,7 @@ from app.api.schemas.permissions import (
     preflight_view,
 )
 
-router = APIRouter(prefix="/v1", tags=["permission"])
+router = APIRouter(prefix="/v1", tags=["permission"], dependencies=ASKED)
 
 Why = Annotated[Reason | None, Body()]
 

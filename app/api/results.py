@@ -11,13 +11,14 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api.accepting import preferred
+from app.api.access import ASKED
 from app.api.rooms import RoomsDep
 from app.api.schemas.assets import TableView
 from app.api.schemas.common import LARGEST_ID, ResultView
 from app.domain.errors import Invalid, NotAcceptable
 from app.domain.ports import Content, Extent, Wanted
 
-router = APIRouter(prefix="/v1/jobs/{job_id}/result", tags=["results"])
+router = APIRouter(prefix="/v1/jobs/{job_id}/result", tags=["results"], dependencies=ASKED)
 
 _FORMS = {
     "json": "application/json",

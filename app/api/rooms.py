@@ -44,8 +44,10 @@ async def rooms_of(request: Request) -> Rooms:
     return rooms
 
 
-async def only_known_queries(request: Request) -> None:
+def refuse_unknown_queries(request: Request) -> None:
     """Refuse a query parameter that the route does not have: misspelt, it would silently widen the answer."""
+    if not request.query_params:
+        return
     path = getattr(request.scope["route"], "path_format", "")
     operation = request.app.openapi()["paths"].get(path, {}).get(request.method.lower())
     if operation is None:

@@ -5,12 +5,13 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
+from app.api.access import ASKED
 from app.api.fresh import UNCHANGED, answer, digest_of
 from app.api.rooms import RoomsDep
 from app.api.schemas.common import with_fields
 from app.api.schemas.statistics import StatisticsView
 
-router = APIRouter(prefix="/v1/stats", tags=["jobs"])
+router = APIRouter(prefix="/v1/stats", tags=["jobs"], dependencies=ASKED)
 
 
 @router.get("", operation_id="statistics", response_model=StatisticsView, responses=UNCHANGED)

@@ -5,12 +5,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.api.access import ASKED
 from app.api.fresh import UNCHANGED, answer
 from app.api.paging import page_body
 from app.api.rooms import RoomsDep
 from app.api.schemas.log import StatusPage
 
-router = APIRouter(prefix="/v1/statuses", tags=["jobs"])
+router = APIRouter(prefix="/v1/statuses", tags=["jobs"], dependencies=ASKED)
 
 
 @router.get("", operation_id="statuses", response_model=StatusPage, responses=UNCHANGED)

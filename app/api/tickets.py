@@ -7,10 +7,10 @@ from uuid import UUID
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict
 
-from app.api.access import CallerDep
+from app.api.access import ASKED, CallerDep
 from app.api.rooms import RoomsDep
 
-router = APIRouter(prefix="/v1/stream-tickets", tags=["events"])
+router = APIRouter(prefix="/v1/stream-tickets", tags=["events"], dependencies=ASKED)
 
 
 class StreamWanted(BaseModel):

@@ -17,9 +17,11 @@ from app.domain.network import Asset, Uploaded
 from app.domain.ports import Content, Extent, Wanted
 from app.domain.reports import MessageLine, StreamAddress, StreamLine
 from app.upstream.calls import NDJSON, Answer, parsed, refuse_foreign, refuse_half_done, whole
-from app.upstream.clients import Passage, begun, deadline_s, in_time, line_within_s
+from app.upstream.clients import begun, deadline_s, line_within_s
 from app.upstream.failures import ACCESS_POINT, UNREADABLE, reading, refusal, writing
 from app.upstream.lines import TooLong, lines_of, pieces_of
+from app.upstream.passage import Passage, in_time
+from app.upstream.transport import PASSAGE
 from app.upstream.wire import stream_line
 
 log = logging.getLogger(__name__)
@@ -91,7 +93,7 @@ class HttpAccessPoints:
         async with in_time(None, passage) as limit:
             now_s = asyncio.get_running_loop().time
             passage.when_sent = lambda: limit.reschedule(now_s() + self._upload_timeout_s)
-            told = {"trace": passage.note}
+            told = {PASSAGE: passage}
             async with self._client.stream(
                 "PUT", url, content=pieces, headers=headers, timeout=patience, extensions=told
             ) as response:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -12,8 +12,9 @@ import msgspec
 
 from app.domain.errors import Garbled, NotKnown, RouterTokenRefused, Unanswered, Upstream
 from app.upstream.breaker import Breaker
-from app.upstream.clients import Passage, deadline_s, in_time
+from app.upstream.clients import Destination
 from app.upstream.failures import UNREADABLE, Peer, reading, refusal, writing
+from app.upstream.passage import Passage, in_time
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ _DROPPED = (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.RemoteP
 # What may stand in a sentence of ours: an answer could name anything.
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,60}")
 
-Query = Mapping[str, str | Sequence[str] | None]
+Query = Mapping[str, str | Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +51,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
-    """Calls to one peer with one token: that of the client, or one of a caller's own in its place.
+    """Calls to one peer with one token: that of the destination, or one of a caller's own in its place.
 
     Each has one deadline for all of it, and sets out only if the breaker lets it, unless the calls are `insisting`.
     """
 
-    client: httpx.AsyncClient
+    destination: Destination
     peer: Peer
     breaker: Breaker
     token: str | None = field(default=None, repr=False)
@@ -70,7 +71,12 @@ class Calls:
         return replace(self, insists=True)
 
     async def read(
-        self, path: str, kind: type[T], *, query: Query | None = None, missing: type[NotKnown] = NotKnown
+        self,
+        path: str,
+        kind: type[T],
+        *,
+        query: Mapping[str, str | Sequence[str] | None] | None = None,
+        missing: type[NotKnown] = NotKnown,
     ) -> T:
         """GET, parsed as `kind`."""
         params = {name: value for name, value in (query or {}).items() if value is not None}
@@ -104,7 +110,7 @@ class Calls:
         passage = Passage()
         async with self._setting_out():
             with writing(self.peer):
-                async with in_time(deadline_s(self.client), passage):
+                async with in_time(self.destination.within_s, passage):
                     answer = await self._answer(request, passage)
         refuse_half_done(answer.status, peer=self.peer)
         return answer
@@ -124,7 +130,7 @@ class Calls:
         """What changes nothing is asked again, once, where a connection from before turns out to be none any more."""
         passage = Passage()
         with reading(self.peer):
-            async with in_time(deadline_s(self.client), passage):
+            async with in_time(self.destination.within_s, passage):
                 try:
                     return await self._answer(request, passage)
                 except _DROPPED:
@@ -133,17 +139,15 @@ class Calls:
                 return await self._answer(request, passage)
 
     async def _answer(self, request: Request, passage: Passage) -> Answer:
-        headers = {"Content-Type": "application/json"} if request.content is not None else {}
-        if self.token is not None:
-            headers["Authorization"] = f"Bearer {self.token}"
-        async with self.client.stream(
+        response = await self.destination.ask(
             request.method,
             request.path,
-            params=request.params,
+            passage=passage,
+            query=request.params,
             content=request.content,
-            headers=headers,
-            extensions={"trace": passage.note},
-        ) as response:
+            token=self.token,
+        )
+        async with aclosing(response):
             return await whole(response, peer=self.peer)
 
     def _parsed(self, answer: Answer, kind: type[T], *, missing: type[NotKnown]) -> T:

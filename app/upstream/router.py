@@ -13,7 +13,7 @@ from app.domain.network import AccessRequest, Agreement, Asset, NewAgreement, Op
 from app.domain.reports import Change, JobReport, Me
 from app.upstream.breaker import Breaker
 from app.upstream.calls import MAX_ANSWER_BYTES, NDJSON, Calls, parsed, refuse_foreign, whole
-from app.upstream.clients import begun, line_within_s
+from app.upstream.clients import Destination, begun, line_within_s
 from app.upstream.failures import ROUTER, reading, refusal
 from app.upstream.lines import TooLong, lines_of
 from app.upstream.wire import (
@@ -40,12 +40,10 @@ class HttpRouter:
         self._streams = streams
 
     @classmethod
-    def of(
-        cls, *, calls: httpx.AsyncClient, streams: httpx.AsyncClient, breaker: Breaker | None = None
-    ) -> "HttpRouter":
+    def of(cls, *, calls: Destination, streams: httpx.AsyncClient, breaker: Breaker | None = None) -> "HttpRouter":
         """The Router that these clients are made for; without a breaker it gets one of its own."""
         one = breaker or Breaker(now_s=monotonic)
-        return cls(calls=Calls(client=calls, peer=ROUTER, breaker=one), streams=streams)
+        return cls(calls=Calls(destination=calls, peer=ROUTER, breaker=one), streams=streams)
 
     def acting_as(self, token: str | None) -> "HttpRouter":
         return self if token is None else HttpRouter(calls=self._calls.acting_as(token), streams=self._streams)

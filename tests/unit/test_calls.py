@@ -39,6 +39,7 @@ from app.upstream.breaker import Breaker
 from app.upstream.calls import MAX_ANSWER_BYTES
 from app.upstream.clients import Clients, open_clients
 from app.upstream.lines import MAX_LINE_BYTES
+from app.upstream.passage import Passage
 from app.upstream.router import HttpRouter
 from tests.support.loopback import Answer, Server, answers, babbles, breaks_off, drops, hangs, loopback
 from tests.support.misbehaving import (
@@ -285,7 +286,7 @@ async def test_a_write_that_found_no_connection_in_time_was_surely_not_received(
         speaking_to_misbehaving({("GET", "/held"): holds}) as (_, _points, server),
         open_clients(server.url, token=SECRET, call_timeout_s=SHORT_S, silence_s=LONG_S) as clients,
     ):
-        held = [asyncio.create_task(clients.calls.get("/held", timeout=LONG_S)) for _ in range(64)]
+        held = [asyncio.create_task(clients.calls.ask("GET", "/held", passage=Passage())) for _ in range(64)]
         for _ in held:
             await arrived.acquire()
         try:

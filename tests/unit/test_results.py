@@ -14,8 +14,10 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
+from app.api.access import admitted
 from app.api.problems import handle_problems
 from app.api.results import router
+from app.domain.access import LOCAL
 from app.domain.errors import RangeOutside, Unreachable
 from app.domain.ports import Content, Extent, Wanted
 from app.main import create_app
@@ -77,6 +79,7 @@ class FakeResults:
 def application(results: FakeResults) -> FastAPI:
     app = FastAPI()
     app.include_router(router)
+    app.dependency_overrides[admitted] = lambda: LOCAL
     handle_problems(app)
     app.state.rooms = SimpleNamespace(results=results)
     return app
