@@ -29,6 +29,7 @@ from app.api.description.document import Application
 from app.api.doors import Admission, Origins
 from app.api.middleware import BodyLimit, Requests
 from app.api.problems import REPLAYED, handle_problems
+from app.api.ready import Ready, ReadyAnswers
 from app.api.rooms import Rooms
 from app.services.agreements import Agreements
 from app.services.assets import Assets
@@ -61,6 +62,8 @@ from app.upstream.router import HttpRouter
 def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
     """The gateway. `hub` may be kept by whoever serves it, to send the viewers home before the server stops."""
     listeners = hub or Hub()
+    ready = ReadyAnswers()
+    listeners.also_note(ready.changed)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -96,6 +99,7 @@ def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
     ):
         app.router.routes += room.router.routes
     handle_problems(app)
+    app.add_middleware(Ready, answers=ready)
     app.add_middleware(BodyLimit, body_limit=settings.body_limit, upload_limit=settings.upload_limit)
     app.add_middleware(Admission, by_key=settings.auth == "key", cross_site=bool(settings.cors_origins))
     if settings.cors_origins:

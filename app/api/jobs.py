@@ -79,7 +79,7 @@ async def get(job_id: UUID, request: Request, rooms: RoomsDep, refresh: Refresh 
         seen = job_refreshed(await rooms.refresher.job(job_id), rooms.contact)
     else:
         seen = job_seen(await rooms.jobs.job(job_id), rooms.contact)
-    return answer(request, seen.body, digest=seen.digest)
+    return answer(request, seen.body, digest=seen.digest, again=not refresh)
 
 
 @router.get(

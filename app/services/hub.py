@@ -57,6 +57,7 @@ class Hub:
     def __init__(self) -> None:
         self._bells: dict[UUID | None, set[Bell]] = {}
         self._others: list[Callable[[Sequence[Event]], None]] = []
+        self._noting: list[Callable[[], None]] = []
         self._leaving: list[Callable[[], None]] = []
         self._closing = False
 
@@ -66,7 +67,9 @@ class Hub:
         return self._closing
 
     def tell(self, events: Sequence[Event]) -> None:
-        """Wake everybody whom these events concern."""
+        """Something was written down: wake everybody whom these events concern."""
+        for note in self._noting:
+            note()
         if not events:
             return
         for channel in {None, *(event.job_id for event in events)}:
@@ -81,6 +84,10 @@ class Hub:
     def also_tell(self, other: Callable[[Sequence[Event]], None]) -> None:
         """Hand every event to somebody who needs no bell."""
         self._others.append(other)
+
+    def also_note(self, note: Callable[[], None]) -> None:
+        """What is to be done when anything was written down, whether or not an event tells of it."""
+        self._noting.append(note)
 
     def also_close(self, leave: Callable[[], None]) -> None:
         """What is to be done when viewers are to leave."""

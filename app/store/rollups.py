@@ -4,7 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
-from itertools import groupby
+from heapq import nsmallest
 
 import msgspec
 from sqlalchemy.dialects.sqlite import insert
@@ -34,7 +34,7 @@ _STAY = Prepared(
     *STAYS.columns,
 )
 
-_COUNTED = "SELECT value, phase, jobs FROM job_count WHERE kind = ? AND value >= ? AND jobs > 0 ORDER BY value"
+_COUNTED = "SELECT value, phase, jobs FROM job_count WHERE kind = ? AND value >= ? AND jobs > 0"
 _STAYED = "SELECT bucket, stays FROM stay WHERE phase = ? AND stays > 0"
 
 
@@ -80,14 +80,15 @@ def phase_in(data: str) -> int:
 
 def statistics(connection: sqlite3.Connection, *, days: int, now_us: int) -> Statistics:
     """Of everything, and day by day of the last so many days."""
-    (everything,) = _counts(connection, Counted.ALL) or [Count(value="", jobs=0, phases={})]
+    everything = _count("", _counted(connection, Counted.ALL).get("", {}))
     first = (from_us(now_us).date() - timedelta(days=days - 1)).isoformat()
+    by_day = _counted(connection, Counted.DAY, first)
     return Statistics(
         jobs=everything.jobs,
         phases=everything.phases,
-        operations=_most(_counts(connection, Counted.OPERATION)),
-        owners=_most(_counts(connection, Counted.OWNER)),
-        days=tuple(reversed(_counts(connection, Counted.DAY, first))),
+        operations=_most(_counted(connection, Counted.OPERATION)),
+        owners=_most(_counted(connection, Counted.OWNER)),
+        days=tuple(_count(day, by_day[day]) for day in sorted(by_day, reverse=True)),
         waiting_on_permission=_stays(connection, Phase.WAITING_ON_PERMISSION),
         waiting_on_queue=_stays(connection, Phase.WAITING_ON_QUEUE),
         running=_stays(connection, Phase.IN_PROGRESS),
@@ -95,22 +96,27 @@ def statistics(connection: sqlite3.Connection, *, days: int, now_us: int) -> Sta
     )
 
 
-def _counts(connection: sqlite3.Connection, kind: Counted, least: str = "") -> list[Count]:
-    rows = connection.execute(_COUNTED, (COUNTED[kind], least)).fetchall()
-    return [
-        _count(value, {PHASE_OF[phase]: jobs for _, phase, jobs in of_it})
-        for value, of_it in groupby(rows, lambda row: row[0])
-    ]
+_Numbers = dict[int, int]
 
 
-def _count(value: str, phases: Mapping[Phase, int]) -> Count:
-    return Count(value=value, jobs=sum(phases.values()), phases=phases)
+def _counted(connection: sqlite3.Connection, kind: Counted, least: str = "") -> dict[str, _Numbers]:
+    """By value, the jobs in each phase, by its number."""
+    found: dict[str, _Numbers] = {}
+    for value, phase, jobs in connection.execute(_COUNTED, (COUNTED[kind], least)).fetchall():
+        found.setdefault(value, {})[phase] = jobs
+    return found
 
 
-def _most(counts: list[Count]) -> tuple[Count, ...]:
-    return tuple(sorted(counts, key=lambda one: (-one.jobs, one.value))[:_NAMED_AT_MOST])
+def _count(value: str, numbers: _Numbers) -> Count:
+    phases = {PHASE_OF[number]: jobs for number, jobs in numbers.items()}
+    return Count(value=value, jobs=sum(numbers.values()), phases=phases)
+
+
+def _most(counted: Mapping[str, _Numbers]) -> tuple[Count, ...]:
+    most = nsmallest(_NAMED_AT_MOST, counted, key=lambda value: (-sum(counted[value].values()), value))
+    return tuple(_count(value, counted[value]) for value in most)
 
 
 def _stays(connection: sqlite3.Connection, phase: Phase) -> Stays:
-    lengths: dict[int, int] = dict(connection.execute(_STAYED, (PHASES[phase],)).fetchall())
+    lengths: _Numbers = dict(connection.execute(_STAYED, (PHASES[phase],)).fetchall())
     return Stays(stays=sum(lengths.values()), p50_s=stays.quantile(lengths, 0.5), p90_s=stays.quantile(lengths, 0.9))

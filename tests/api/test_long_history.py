@@ -24,7 +24,7 @@ from tests.support.events import ndjson, sse
 from tests.support.gateway import NDJSON, Caller, Finished, Gateway, Json, environment, router_settings, served
 from tests.support.network import REGRESSION, RunningNetwork
 from tests.support.news import NOON, job_in
-from tests.support.recount import kept, recounted
+from tests.support.recount import counted
 
 A_DAY_US = 86_400_000_000
 MANY = 1_203
@@ -130,6 +130,7 @@ async def test_statistics_count_what_lists_show(own_caller: Caller) -> None:
         job = await own_caller.create(REGRESSION)
     await own_caller.client.post(f"/v1/jobs/{job['id']}/cancel")
 
+    await own_caller.eventually("/v1/jobs", lambda page: not page["stale"])
     told = await own_caller.get("/v1/stats")
     listed = (await own_caller.get("/v1/jobs", limit="200"))["items"]
 
@@ -139,7 +140,7 @@ async def test_statistics_count_what_lists_show(own_caller: Caller) -> None:
     assert {one["value"] for one in told["owners"]} == {one["owner"]["user"] for one in listed}
     assert told["days"][0]["value"] == listed[0]["created"][:10]
     database = own_caller.gateway.data_dir / "gateway.db"
-    assert kept(database) == recounted(database)
+    counted(database)
 
 
 # Removal

@@ -23,7 +23,7 @@ from app.store.history import SqlHistory, open_history
 from app.store.pruning import SqlRetention
 from app.store.stays import bucket, quantile, seconds
 from tests.support.news import NOON, report, told_messages
-from tests.support.recount import kept, recounted
+from tests.support.recount import counted
 
 MARKET = ("created", "perm", "queue", "starting", "running", "queue", "running", "complete", "error", "cancelled")
 OWNERS = ("ann", "bo")
@@ -79,9 +79,9 @@ async def test_rollups_equal_a_recount(history: SqlHistory, path: Path, seed: in
         with pytest.raises(StoreAway):  # a line that was there before: all of this piece of news is refused
             await history.keep(told_messages(refused, 1, 1))
         courses = [one for one in courses if one]
-        assert kept(path) == recounted(path)
+        counted(path)
 
-    assert sum(kept(path)[1].values()) > 10
+    assert sum(counted(path)[1].values()) > 10
 
 
 async def test_rollups_equal_a_recount_when_jobs_are_removed(
@@ -93,12 +93,12 @@ async def test_rollups_equal_a_recount_when_jobs_are_removed(
         for told in course(drawn, number):
             await history.keep(told)
     retention = SqlRetention(database, now=lambda: NOON)
-    over = kept(path)[0]
+    over = counted(path)[0]
 
     while await retention.remove_some(NOON + timedelta(days=1)) is not None:
-        assert kept(path) == recounted(path)
+        counted(path)
 
-    left = kept(path)[0]
+    left = counted(path)[0]
     assert left != over
     assert {phase for _, _, phase in left} <= {1, 2, 3, 4, 5, 6, 7}
 
