@@ -13,10 +13,10 @@ from sqlalchemy.dialects.sqlite import insert
 
 from app.domain.events import Source
 from app.domain.shown import SHAPE
-from app.store import stays, texts
-from app.store.kept import Tally
+from app.store import texts
 from app.store.numbers import PHASES, SOURCES, least_key, to_us
 from app.store.prepared import Prepared
+from app.store.rollups import Tally, kinds
 from app.store.rows import event_values, job_values, state_values
 from app.store.schema import migrate, migrations
 from app.store.tables import EVENTS, JOBS, LABELS, POSITIONS, STATES
@@ -99,9 +99,9 @@ def _write_jobs(connection: sqlite3.Connection, keyed: Sequence[tuple[int, Life]
     )
     for key, life in keyed:
         texts.add(connection, key, life.job)
-        tally.count(life.job, PHASES[life.job.phase], 1)
+        tally.count(kinds(life.job.operation, life.job.owner.user, to_us(life.job.created)), PHASES[life.job.phase], 1)
         for (phase, begun), (_, ended) in pairwise(life.steps):
-            tally.stays[PHASES[phase], stays.bucket(to_us(ended) - to_us(begun))] += 1
+            tally.stay(PHASES[phase], to_us(ended) - to_us(begun), 1)
 
 
 def _job(key: int, life: Life) -> dict[str, object]:
