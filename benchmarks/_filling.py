@@ -116,7 +116,7 @@ def _write_events(connection: sqlite3.Connection, keyed: Sequence[tuple[int, Lif
     _EVENT.done_for_tuples(
         connection,
         (
-            event_values(event, number=at, job_key=key, received=when + _RECEIVED_AFTER)
+            event_values(event, number=at, job_key=key, received_us=to_us(when + _RECEIVED_AFTER))
             for at, (when, key, event) in enumerate(told, number + 1)
         ),
     )

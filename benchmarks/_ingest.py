@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -170,7 +170,7 @@ def _commit(events: Sequence[Event], coming: dict[UUID, list[tuple[Told, NewEven
     for event in events:
         told, new = coming[event.job_id].pop()
         newest[event.job_id] = told.job
-        rows.append(event_values(new, number=event.id, job_key=_key(told.job), received=event.received))
+        rows.append(event_values(new, number=event.id, job_key=_key(told.job), received_us=to_us(event.received)))
     return Commit(rows, [tuple(state_values(job, key=_key(job)).values()) for job in newest.values()])
 
 
@@ -194,7 +194,10 @@ def _by_driver(file: Path, commits: Sequence[Commit]) -> float:
 def _by_orm(file: Path, commits: Sequence[Commit], *, with_state: bool) -> float:
     """One event, and if so the state of its job, in each transaction."""
     names = [column.name for column in STATES.columns]
-    states = {row[0]: dict(zip(names, row, strict=True)) for commit in commits for row in commit.states}
+    of_events = [column.name for column in EVENTS.columns]
+    states: dict[object, dict[str, Any]] = {
+        row[0]: dict(zip(names, row, strict=True)) for commit in commits for row in commit.states
+    }
     events = [event for commit in commits for event in commit.events][:_ORM_EVENTS]
     engine = create_engine(f"sqlite:///{file}")
     with engine.connect() as connection:
@@ -202,9 +205,10 @@ def _by_orm(file: Path, commits: Sequence[Commit], *, with_state: bool) -> float
     with Session(engine) as session:
         began = time.process_time()
         for event in events:
-            session.add(EventRow(**event._asdict()))
+            row: dict[str, Any] = dict(zip(of_events, event, strict=True))
+            session.add(EventRow(**row))
             if with_state:
-                session.merge(StateRow.model_validate(states[event.job_key]))
+                session.merge(StateRow.model_validate(states[row["job_key"]]))
             session.commit()
         spent = time.process_time() - began
     engine.dispose()

@@ -118,23 +118,24 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     preprocessor: msgspec.Raw
     params: msgspec.Raw
     labels: dict[str, str]
+    stream_to: tuple[str, ...] = ()
     owner: Owner
+    created_by: str | None = None
     created: datetime
     submitted: datetime | None
     started: datetime | None
     finished: datetime | None
     phase: Phase
     market_status: str
-    created_by: str | None = None
-    stream_to: tuple[str, ...] = ()
-    code: int = JobCode.NOT_KNOWN_YET
     waiting_on: tuple[Permission, ...] = ()
-    queue: tuple[Place, ...] = ()
-    reason: str | None = None
     model_status: msgspec.Raw = msgspec.Raw(b"null")
     error: str = ""
     error_code: int | None = None
     result: Result | None = None
+    # What follows is not shown in lists.
+    queue: tuple[Place, ...] = ()
+    code: int = JobCode.NOT_KNOWN_YET
+    reason: str | None = None
     router: Mark | None = None
     stream: Mark | None = None
     streamed: bool = False

@@ -14,7 +14,7 @@ SHAPE = 1
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields in the order in which they are shown; `status`, `why` and `message` follow from the others."""
+    """What is shown. `status`, `why` and `message` follow from the others, and stand last."""
 
     id: UUID
     job_name: str
@@ -31,32 +31,40 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     started: datetime | None
     finished: datetime | None
     phase: Phase
-    status: int | None
     market_status: str
     waiting_on: tuple[Permission, ...]
-    why: Why | None
-    message: str
     model_status: msgspec.Raw
     error: str
     error_code: int | None
     result: Result | None
+    status: int | None
+    why: Why | None
+    message: str
 
 
-_FOLLOWS = frozenset({"status", "why", "message"})
-_KNOWN = tuple(name for name in Shown.__struct_fields__ if name not in _FOLLOWS)
-# What is known of a job and not shown in a list: `Shown` and these together are the whole of it.
-_UNSEEN = tuple(name for name in Job.__struct_fields__ if name not in _KNOWN)
+# What is known of a job stands in two parts, in the order of its fields: what is shown, and from here on the rest.
+_FIRST_UNSEEN = next(name for name in Job.__struct_fields__ if name not in Shown.__struct_fields__)
+_SEAM = f',"{_FIRST_UNSEEN}":'.encode()
+
+
+class _Follows(msgspec.Struct, frozen=True):
+    status: int | None
+    why: Why | None
+    message: str
+
+
+def lines(job: Job) -> tuple[bytes, bytes]:
+    """Two lines of JSON: the job as it is shown, and the rest of what is known of it."""
+    whole = msgspec.json.encode(job)
+    # The last one: within what is shown there may be others, and within the rest no field has this name.
+    seam = whole.rindex(_SEAM)
+    follows = msgspec.json.encode(_Follows(job.status, why(job), message(job)))
+    return b"%b,%b" % (whole[:seam], follows[1:]), b"{" + whole[seam + 1 :]
 
 
 def shown(job: Job) -> bytes:
-    """One line of JSON."""
-    known = {name: getattr(job, name) for name in _KNOWN}
-    return msgspec.json.encode(Shown(**known, status=job.status, why=why(job), message=message(job)))
-
-
-def unseen(job: Job) -> bytes:
-    """The rest of what is known, as one line of JSON."""
-    return msgspec.json.encode({name: getattr(job, name) for name in _UNSEEN})
+    """The first of them."""
+    return lines(job)[0]
 
 
 def job_of(shown: str, unseen: str) -> Job:

@@ -19,6 +19,7 @@ from app.store.rows import job_values, over_us, state_values
 from app.store.tables import JOBS, LABELS, PRUNED, STATES
 
 _LOOKED_AT = 1_000
+_REMEMBERED = 10_000
 
 _KNOWN = Prepared(
     select(JOBS.c.key, JOBS.c.phase, JOBS.c.since_us).where(JOBS.c.job_id == bindparam("job_id")),
@@ -57,12 +58,35 @@ class Kept:
     since_us: int
 
 
+class Known:
+    """Rows as they were written last, of jobs that are not over: nobody else changes those."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[int, int, int]] = {}
+
+    def find(self, job_id: str, connection: sqlite3.Connection) -> tuple[int, int, int] | None:
+        """The key, the phase, and since when. None: there is no such job."""
+        row = self._rows.get(job_id)
+        if row is None:
+            row = next(iter(_KNOWN.done(connection, {"job_id": job_id})), None)
+        return row
+
+    def remember(self, job_id: str, kept: Kept) -> None:
+        """What was written."""
+        self._rows.pop(job_id, None)
+        if not kept.job.is_over:
+            self._rows[job_id] = kept.key, kept.phase, kept.since_us
+        if len(self._rows) > _REMEMBERED:
+            del self._rows[next(iter(self._rows))]
+
+
 class Batch:
     """Jobs that are changed together. Nothing is kept of it where its transaction is taken back."""
 
-    def __init__(self, connection: sqlite3.Connection, *, received: datetime) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, received: datetime, known: Known) -> None:
         self._connection = connection
         self._received = received
+        self._known = known
         self._jobs: dict[str, Kept] = {}
         self._tally = Tally()
 
@@ -96,10 +120,15 @@ class Batch:
         _STATE.done_for_each(connection, (state_values(kept.job, key=kept.key) for kept in self._jobs.values()))
         self._tally.write(connection)
 
+    def remember(self) -> None:
+        """It is durable."""
+        for job_id, kept in self._jobs.items():
+            self._known.remember(job_id, kept)
+
     def _found(self, job_id: str, job: Job) -> Kept:
-        known = _KNOWN.done(self._connection, {"job_id": job_id})
-        if known:
-            key, phase, since_us = known[0]
+        known = self._known.find(job_id, self._connection)
+        if known is not None:
+            key, phase, since_us = known
             return Kept(key=key, job=job, was=phase, phase=phase, since_us=since_us)
         created_us = to_us(job.created)
         return Kept(key=self._free(least_key(created_us)), job=job, was=None, phase=_FIRST, since_us=created_us)

@@ -13,8 +13,8 @@ from app.domain.events import Event, Source, Told
 from app.domain.jobs import Mark
 from app.store.database import Own
 from app.store.heads import newest
-from app.store.kept import Batch
-from app.store.numbers import SOURCES
+from app.store.kept import Batch, Known
+from app.store.numbers import SOURCES, to_us
 from app.store.prepared import Prepared
 from app.store.rows import EventValues, event_values, numbered
 from app.store.tables import EVENTS, POSITIONS
@@ -40,6 +40,7 @@ class Writer:
         self._tell = tell
         self._now = now
         self._queue: asyncio.Queue[_Entry | None] = asyncio.Queue(_QUEUE)
+        self._known = Known()
         self._last = 0
         self._closed = False
 
@@ -107,14 +108,15 @@ class Writer:
         # From the file, not from memory: another process may have written meanwhile.
         self._last = max(self._last, newest(connection))
         received = self._now()
-        jobs = Batch(connection, received=received)
+        received_us = to_us(received)
+        jobs = Batch(connection, received=received, known=self._known)
         rows: list[EventValues] = []
         events: list[Event] = []
         for told in (entry.told for entry in batch if entry.told is not None):
             kept = jobs.job(told.job)
             for new in told.events:
                 self._last += 1
-                rows.append(event_values(new, number=self._last, job_key=kept.key, received=received))
+                rows.append(event_values(new, number=self._last, job_key=kept.key, received_us=received_us))
                 events.append(numbered(new, self._last, job_id=told.job.id, received=received))
                 jobs.moved(kept, new)
         jobs.write()
@@ -124,6 +126,7 @@ class Writer:
             at = positions[-1]
             _POSITION.done(connection, {"source": SOURCES[Source.ROUTER], "epoch": at.epoch, "sequence": at.sequence})
         connection.execute("COMMIT")
+        jobs.remember()
         return events
 
 

@@ -54,7 +54,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def to_us(when: datetime) -> int:
     """Microseconds since 1970, exactly."""
-    return (when - _EPOCH) // timedelta(microseconds=1)
+    since = when - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def from_us(us: int) -> datetime:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,7 +14,7 @@ from app.domain.events import Event, NewEvent
 from app.domain.jobs import Job, StopAnswer
 from app.domain.keys import Key
 from app.domain.metrics import in_parties
-from app.domain.shown import SHAPE, job_of, shown, unseen
+from app.domain.shown import SHAPE, job_of, lines
 from app.store.numbers import KIND_OF, KINDS, PHASES, ROLE_OF, ROLES, SOURCE_OF, SOURCES, VERB_OF, VERBS, from_us, to_us
 
 
@@ -40,11 +40,11 @@ def over_us(job: Job, *, received: datetime) -> int | None:
 
 def state_values(job: Job, *, key: int) -> dict[str, object]:
     """The columns of a job's state."""
-    line = shown(job)
+    line, rest = lines(job)
     return {
         "key": key,
         "shown": line.decode(),
-        "unseen": unseen(job).decode(),
+        "unseen": rest.decode(),
         "shape": SHAPE,
         "digest": digest(line),
     }
@@ -61,25 +61,14 @@ def kept_job(shown: str, unseen: str, shape: int) -> Job:
     return job if shape == SHAPE else replace(job, model_status=in_parties(job.model_status))
 
 
-class EventValues(NamedTuple):
-    """The columns of an event's row, in their order."""
-
-    id: int
-    job_key: int
-    kind: int
-    source: int
-    epoch: str | None
-    sequence: int | None
-    when_us: int
-    received_us: int
-    late: bool
-    data: str
+# The columns of an event's row, in their order.
+EventValues = tuple[int, int, int, int, str | None, int | None, int, int, bool, str]
 
 
-def event_values(event: NewEvent, *, number: int, job_key: int, received: datetime) -> EventValues:
+def event_values(event: NewEvent, *, number: int, job_key: int, received_us: int) -> EventValues:
     """The row of an event."""
     mark = event.mark
-    return EventValues(
+    return (
         number,
         job_key,
         KINDS[event.kind],
@@ -87,7 +76,7 @@ def event_values(event: NewEvent, *, number: int, job_key: int, received: dateti
         mark.epoch if mark else None,
         mark.sequence if mark else None,
         to_us(event.when),
-        to_us(received),
+        received_us,
         event.late,
         event.data,
     )

@@ -18,11 +18,12 @@ from sqlmodel import SQLModel
 from app.domain.access import Role
 from app.domain.actions import Verb
 from app.domain.errors import StoreAway
-from app.domain.events import Kind, Source
-from app.domain.jobs import Job
+from app.domain.events import Kind, Source, Told
+from app.domain.jobs import Job, Owner, Permission, Result
 from app.domain.phases import Phase
 from app.domain.ports import JobFilter
-from app.domain.shown import SHAPE
+from app.domain.shown import SHAPE, Shown, job_of, lines
+from app.domain.why import Why, message
 from app.store.database import open_database
 from app.store.history import open_history
 from app.store.numbers import KINDS, PHASES, ROLES, SOURCES, VERBS, from_us, to_us
@@ -219,3 +220,55 @@ def older_values(job: Job) -> dict[str, object]:
 
 def whole_job() -> Job:
     return replace(full_job(), created_by="sam")
+
+
+def test_another_way_of_showing_takes_another_number() -> None:
+    """Lines are kept as they were shown: where the number stays, lists would mix the two."""
+    fields = {one.name: str(one.type) for one in msgspec.structs.fields(Shown)}
+    nested = [msgspec.structs.fields(kind) for kind in (Owner, Permission, Why, Result)]
+    of_nested = sorted({one.name for fields_of_one in nested for one in fields_of_one})
+
+    assert (SHAPE, list(fields), of_nested) == (
+        1,
+        [
+            *("id", "job_name", "operation", "dataset", "preprocessor", "params", "labels", "stream_to", "owner"),
+            *("created_by", "created", "submitted", "started", "finished", "phase", "market_status", "waiting_on"),
+            *("model_status", "error", "error_code", "result", "status", "why", "message"),
+        ],
+        [
+            *("answers", "asset", "asset_id", "error", "error_code", "kind", "places", "raw_status", "reason", "since"),
+            *("team", "user", "waiting_on"),
+        ],
+    )
+
+
+@given(st.sampled_from(list(Phase)), st.text(max_size=20), st.dictionaries(st.text(max_size=8), st.text(max_size=8)))
+def test_a_line_and_the_rest_are_the_whole_job(phase: Phase, reason: str, labels: dict[str, str]) -> None:
+    """Whatever words it holds: also those between which it is parted."""
+    params = msgspec.Raw(msgspec.json.encode({"a": 1, "queue": [{"queue": reason}]}))
+    told = f',"queue":{reason}'
+    job = replace(whole_job(), phase=phase, reason=told, error=told, params=params, labels={**labels, ',"queue":': "x"})
+
+    line, rest = lines(job)
+
+    assert job_of(line.decode(), rest.decode()) == job
+    shown = msgspec.json.decode(line, type=Shown)
+    assert (shown.phase, shown.status, shown.message) == (phase, job.status, message(job))
+    assert msgspec.json.decode(line).keys() == set(Shown.__struct_fields__)
+
+
+async def test_a_line_of_an_older_program_is_shown_as_a_new_one(url: str) -> None:
+    """No migration has to write a million of them anew."""
+    async with open_database(url) as database, open_history(database, tell=lambda _: None, now=lambda: NOON) as history:
+        await history.keep(Told(job=whole_job()))
+        new = await history.page(JobFilter(), limit=1, cursor=None)
+        engine = engine_of(url)
+        with engine.begin() as connection:
+            older = msgspec.json.encode(whole_job()).decode()
+            connection.execute(sa.text("UPDATE job_state SET shown = :line, unseen = '{}', shape = 0"), {"line": older})
+        engine.dispose()
+        old = await history.page(JobFilter(), limit=1, cursor=None)
+        (found,) = await history.found(JobFilter(), limit=1)
+
+    assert (old.items, old.digest) == (new.items, new.digest)
+    assert found == whole_job()
