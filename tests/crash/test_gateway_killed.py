@@ -2,7 +2,10 @@
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from tests.support.events import Event, SseReader, joined, numbered, sse
 from tests.support.gateway import NDJSON, Caller, Finished, Gateway, inference_by
 from tests.support.network import REGRESSION, RunningNetwork
+from tests.support.recount import counted
 
 _HEARD_AT_MOST = 40
 
@@ -52,11 +56,15 @@ class Viewer:
                 self._news.notify_all()
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(25, marks=[pytest.mark.full, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("kills", [10, pytest.param(200, marks=[pytest.mark.full, pytest.mark.timeout(3600)])])
 async def test_nothing_a_viewer_was_shown_is_lost_or_renumbered(
     own_gateway: Gateway, running_network: RunningNetwork, finished: Finished, kills: int
 ) -> None:
-    """Written, then told: SIGKILL at random moments, while jobs run that say a lot."""
+    """Written, then told: SIGKILL at random moments, while jobs run that say a lot.
+
+    After each the file is whole, and what is counted in it is what it holds.
+    """
+    database = own_gateway.data_dir / "gateway.db"
     body = inference_by(finished.regression["result"]["asset_id"])
     body["params"]["batch_size"] = 1
     viewer = Viewer(own_gateway)
@@ -68,6 +76,8 @@ async def test_nothing_a_viewer_was_shown_is_lost_or_renumbered(
         await viewer.until_shown(random.randint(1, _HEARD_AT_MOST))  # noqa: S311  (a moment, no secret)
         own_gateway.kill9()
         await watching
+        assert _integrity(database) == "ok"
+        counted(database)
         await asyncio.to_thread(own_gateway.start)
 
     async with own_gateway.client() as client:
@@ -141,6 +151,11 @@ async def _watched(client: httpx.AsyncClient, path: str, number: int, opened: as
             heard += piece
             opened.set()
     return heard
+
+
+def _integrity(database: Path) -> str:
+    with closing(sqlite3.connect(database)) as db:
+        return str(db.execute("PRAGMA integrity_check").fetchone()[0])
 
 
 def _reaches(heard: bytes, last: int) -> bool:
