@@ -3,10 +3,12 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo serve test test-full soak lint types bench migrate lock
+.PHONY: help demo serve test test-full soak lint types bench bench-peers migrate lock
 
 PYTHON ?= python3
 uv := uv==0.13.9
+# A newer FastAPI refuses an argument that this Prefect still gives it.
+peers := prefect==3.8.8 fastapi==0.139.0
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -21,7 +23,7 @@ browser := .venv/browser/chromium
 benchmarks := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 
 help: ## list these verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.demo ## start the gateway with the network it carries and run a first job
 	@$(bin)/gateway demo
@@ -52,6 +54,9 @@ types: .venv/.test ## check types alone
 
 bench: .venv/.test ## run every benchmark in turn, one file a question
 	$(foreach file,$(benchmarks),$(call run_benchmark,$(file)))
+
+bench-peers: .venv/.test .venv/peers/.installed ## run the gateway beside Prefect, each with 50,000 runs
+	$(bin)/python -m benchmarks.peers.prefect
 
 migrate: .venv/.demo ## bring the database to the newest schema
 	@$(bin)/gateway migrate
@@ -90,6 +95,12 @@ endef
 # Where the machine has a browser of its own nothing is unpacked, and the next run looks again.
 $(browser): .venv/.test tests/browser/package-lock.json
 	@$(bin)/python -m tests.browser.chromium
+
+.venv/peers/.installed: .venv/.python Makefile
+	@echo 'Installing $(peers) …'
+	@$(bin)/python -m venv .venv/peers
+	@.venv/peers/bin/python -m pip install --quiet $(peers)
+	@touch $@
 
 .venv/uv/bin/uv: .venv/.python Makefile
 	@echo 'Installing $(uv) …'

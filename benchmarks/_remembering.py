@@ -56,6 +56,8 @@ async def _serving(file: Path, *, router_url: str) -> AsyncIterator[tuple[int, i
         "GATEWAY_ROUTER_TOKEN": TOKEN,
         "GATEWAY_SILENCE_S": str(_FOR_EVER_S),
         "GATEWAY_RECONCILE_S": str(_FOR_EVER_S),
+        # On a busy machine hundreds of streams are not opened in ten seconds, and what fails is written down.
+        "GATEWAY_CALL_TIMEOUT_S": str(_WITHIN_S),
         "GATEWAY_LOG_LEVEL": "warning",
     }
     with tempfile.TemporaryDirectory() as folder:
