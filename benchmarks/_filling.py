@@ -92,7 +92,13 @@ def _write_jobs(connection: sqlite3.Connection, keyed: Sequence[tuple[int, Life]
     _LABEL.done_for_each(
         connection,
         (
-            {"job_key": key, "name": name, "value": value}
+            {
+                "job_key": key,
+                "name": name,
+                "value": value,
+                "operation": life.job.operation,
+                "owner": life.job.owner.user,
+            }
             for key, life in keyed
             for name, value in life.job.labels.items()
         ),

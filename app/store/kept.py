@@ -151,7 +151,8 @@ class Batch:
         job, connection = kept.job, self._connection
         values = job_values(job, key=kept.key, received=self._received) | {"since_us": kept.since_us}
         _NEW_JOB.done(connection, values)
-        labels = ({"job_key": kept.key, "name": name, "value": value} for name, value in job.labels.items())
+        facts = {"job_key": kept.key, "operation": job.operation, "owner": job.owner.user}
+        labels = ({**facts, "name": name, "value": value} for name, value in job.labels.items())
         _NEW_LABEL.done_for_each(connection, labels)
         texts.add(connection, kept.key, job)
         self._tally.count(kinds(job.operation, job.owner.user, to_us(job.created)), kept.phase, 1)

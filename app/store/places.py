@@ -1,6 +1,6 @@
 """Where to look for jobs: SQL whose every part goes down one index in the order of lists, newest first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.domain.phases import BUCKETS, Bucket
@@ -9,18 +9,21 @@ from app.store.numbers import PHASES, least_key, to_us
 
 # How far the number of a row may be above that of its moment: so many jobs would have to be of one moment.
 _NUMBERED_WITHIN = 2**40
+_LAST = 2**63 - 1
 
 
+# Down which index, by what drives.
 _SOURCES: dict[tuple[str, ...], str] = {
     (): "job",
+    ("id",): "job",
+    ("name",): "job INDEXED BY job_named",
     ("owner",): "job INDEXED BY job_owned",
     ("operation",): "job INDEXED BY job_operated",
     ("owner", "operation"): "job INDEXED BY job_owned_operated",
-}
-_IN_PHASE: dict[tuple[str, ...], str] = {
-    (): "job INDEXED BY job_in_phase",
-    ("owner",): "job INDEXED BY job_owned_in_phase",
-    ("operation",): "job INDEXED BY job_operated_in_phase",
+    ("phases",): "job INDEXED BY job_in_phase",
+    ("phases", "name"): "job INDEXED BY job_named_in_phase",
+    ("phases", "owner"): "job INDEXED BY job_owned_in_phase",
+    ("phases", "operation"): "job INDEXED BY job_operated_in_phase",
 }
 
 
@@ -63,18 +66,46 @@ def together(selects: Sequence[str]) -> str:
 def parts(wanted: JobFilter) -> Sequence[Part]:
     """All the jobs that fit, its pattern and words apart, in parts that have none in common."""
     fields = _fields(wanted)
-    if wanted.id is not None or wanted.name is not None:
-        return [
-            _part("job", fields, "id") if wanted.id is not None else _part("job INDEXED BY job_named", fields, "name")
-        ]
-    if wanted.labels and not _is_rare(wanted):
+    driving = _driving(wanted, fields)
+    if driving is None:
         return [_labelled(wanted, fields)]
+    part = _part(_SOURCES[driving], fields, *driving)
+    if "phases" not in driving:
+        return [part]
+    each = (f"job.phase = {PHASES[phase]}" for phase in sorted(wanted.phases or ()))
+    return [replace(part, where=(condition, *part.where[1:])) for condition in each]
+
+
+def beginning(wanted: JobFilter, below: int) -> int:
+    """Below which row the jobs begin that fit, if they are to be below another."""
+    if wanted.created_before is None:
+        return below
+    return min(below, least_key(to_us(wanted.created_before)) + _NUMBERED_WITHIN)
+
+
+def is_narrowed(wanted: JobFilter) -> bool:
+    """Whether by something else than moments."""
+    return _driving(wanted, _fields(wanted)) != ()
+
+
+def _driving(wanted: JobFilter, fields: Collection[str]) -> tuple[str, ...] | None:
+    """What is rarest, as a rule. None: a label."""
+    phases = ("phases",) if "phases" in fields else ()
+    # Jobs that are not over are few, however many there are.
+    is_rare = wanted.phases is not None and not wanted.phases & BUCKETS[Bucket.HISTORY]
     by = tuple(name for name in ("owner", "operation") if name in fields)
-    if wanted.phases is not None and (by in _IN_PHASE or _is_rare(wanted)):
-        part = _part(_IN_PHASE[by[:1]], fields, "phases", *by[:1])
-        each = (f"job.phase = {PHASES[phase]}" for phase in sorted(wanted.phases))
-        return [replace(part, where=(condition, *part.where[1:])) for condition in each]
-    return [_part(_SOURCES[by], fields, *by)]
+    if "id" in fields:
+        return ("id",)
+    if "name" in fields:
+        return (*phases, "name")
+    if not is_rare and any(value is not None for _, value in wanted.labels):
+        return None
+    if phases and (is_rare or by in _ONE_OR_NONE):
+        return (*phases, *by[:1])
+    return by if by or not wanted.labels else None
+
+
+_ONE_OR_NONE = ((), ("owner",), ("operation",))
 
 
 def conditions(wanted: JobFilter) -> Sequence[str]:
@@ -91,15 +122,10 @@ def values(wanted: JobFilter) -> dict[str, object]:
         given["from_key"] = least_key(to_us(wanted.created_after))
     if wanted.created_before is not None:
         given["before_us"] = to_us(wanted.created_before)
-        given["to_key"] = least_key(to_us(wanted.created_before))
+        given["to_key"] = beginning(wanted, _LAST)
     for number, (name, value) in enumerate(wanted.labels):
         given[f"label_{number}"], given[f"value_{number}"] = name, value
     return given
-
-
-def _is_rare(wanted: JobFilter) -> bool:
-    """Jobs that are not over are few, however many there are."""
-    return wanted.phases is not None and not wanted.phases & BUCKETS[Bucket.HISTORY]
 
 
 def _part(source: str, fields: Mapping[str, Sequence[str]], *driving: str) -> Part:
@@ -111,15 +137,19 @@ def _part(source: str, fields: Mapping[str, Sequence[str]], *driving: str) -> Pa
 
 
 def _labelled(wanted: JobFilter, fields: Mapping[str, Sequence[str]]) -> Part:
-    """Down the labels that have a value, if any has: they are the fewer."""
+    """Down a label that has a value, if any has. Operation and owner stand beside it."""
     first = next((number for number, (_, value) in enumerate(wanted.labels) if value is not None), 0)
-    has_value = wanted.labels[first][1] is not None
-    index = "job_label_value" if has_value else "job_label_name"
     where = [f"first.name = :label_{first}"]
-    if has_value:
+    index = "job_label_named"
+    if wanted.labels[first][1] is not None:
         where.append(f"first.value = :value_{first}")
+        index = ""
     rest = {**fields, "labels": [one for number, one in enumerate(fields["labels"]) if number != first]}
-    part = _part(f"job_label AS first INDEXED BY {index} CROSS JOIN job ON job.key = first.job_key", rest)
+    if index == "":
+        for name in ("owner", "operation"):
+            rest[name] = [one.replace("job.", "first.") for one in fields.get(name, ())]
+    hint = f" INDEXED BY {index}" if index else " NOT INDEXED"
+    part = _part(f"job_label AS first{hint} CROSS JOIN job ON job.key = first.job_key", rest)
     key = "first.job_key"
     return replace(part, key=key, where=(*where, *(one.replace("job.key", key) for one in part.where)))
 
@@ -142,7 +172,7 @@ def _fields(wanted: JobFilter) -> dict[str, Sequence[str]]:
         fields["from"] = ["job.key >= :from_key"]
         fields["created_after"] = ["job.created_us >= :after_us"]
     if wanted.created_before is not None:
-        fields["to"] = [f"job.key < :to_key + {_NUMBERED_WITHIN}"]
+        fields["to"] = ["job.key < :to_key"]
         fields["created_before"] = ["job.created_us < :before_us"]
     if wanted.labels:
         fields["labels"] = [_has_label(number, value) for number, (_, value) in enumerate(wanted.labels)]

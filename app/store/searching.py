@@ -10,8 +10,9 @@ from app.store.regexes import compiled
 from app.store.texts import matching
 
 _FIRST_PIECE, _LARGEST_PIECE = 500, 8_000
-# So many candidates are looked at sooner than others that fit the rest of what is wanted.
-_FEW = 5_000
+# So many names are looked at sooner than the jobs that fit the rest of what is wanted; and of so few jobs each is looked
+# up in the index of words, which takes as long as going down twenty entries of it.
+_FEW, _VERY_FEW = 30_000, 300
 _PATTERNS_AT_ONCE = 64
 
 
@@ -41,7 +42,8 @@ def search(
 
 def _candidates(connection: sqlite3.Connection, wanted: JobFilter, *, below: int) -> Iterator[tuple[int, str, bool]]:
     """Rows to be looked at, and whether all but the pattern fits."""
-    sql, values = _source(connection, wanted)
+    below = places.beginning(wanted, below)
+    sql, values = _source(connection, wanted, below=below)
     limit = _FIRST_PIECE
     while True:
         rows = connection.execute(sql, {**values, "below": below, "limit": limit}).fetchall()
@@ -67,11 +69,12 @@ class _Index:
         sql = f"SELECT count(*) FROM (SELECT 1 FROM {self.table} WHERE {self.table} MATCH :{self.value} LIMIT {_FEW})"
         return int(connection.execute(sql, values).fetchone()[0])
 
-    def looked_at(self, conditions: Sequence[str]) -> str:
+    def looked_at(self, conditions: Sequence[str], wanted: JobFilter) -> str:
         """SELECT the next of them, as a part of the jobs does."""
+        until = "" if wanted.created_after is None else "AND rowid >= :from_key "
         return (
             f"SELECT job.key AS key, job.job_name, ({' AND '.join(conditions) or '1'}) AS fits FROM "
-            f"(SELECT rowid AS found FROM {self.table} WHERE {self.table} MATCH :{self.value} AND rowid < :below "
+            f"(SELECT rowid AS found FROM {self.table} WHERE {self.table} MATCH :{self.value} AND rowid < :below {until}"
             "ORDER BY rowid DESC LIMIT :limit) CROSS JOIN job ON job.key = found ORDER BY found DESC"
         )
 
@@ -81,22 +84,30 @@ _BY_WORDS = _Index("job_words", "words")
 _NOTHING = "SELECT 0, '', 0 WHERE 0 AND :below AND :limit"
 
 
-def _source(connection: sqlite3.Connection, wanted: JobFilter) -> tuple[str, Mapping[str, object]]:
+def _source(connection: sqlite3.Connection, wanted: JobFilter, *, below: int) -> tuple[str, Mapping[str, object]]:
     """Down what has the fewer candidates, as far as that is known."""
     values = places.values(wanted)
-    if wanted.name_regex is not None:
-        values["trigrams"] = trigrams.query_of(wanted.name_regex)
+    by_name = None if wanted.name_regex is None else trigrams.query_of(wanted.name_regex)
+    values["trigrams"] = by_name
     if wanted.words is not None:
         values["words"] = matching(wanted.words)
     # Names are looked at by RE2 in any case.
     words = [_BY_WORDS.holds] if wanted.words is not None else []
     parts = places.parts(wanted)
-    indexes = [index for index in (_BY_NAME, _BY_WORDS) if values.get(index.value) is not None]
-    few = next((index for index in indexes if index.count(connection, values) < _FEW), None)
-    if few is None and indexes and not any(part.where for part in parts):
-        few = indexes[0]
-    if few is not None:
-        return few.looked_at([*places.conditions(wanted), *(words if few is _BY_NAME else ())]), values
     if not parts:
         return _NOTHING, values
-    return places.together([part.looked_at(*words) for part in parts]), values
+    at = {**values, "below": below, "limit": _VERY_FEW}
+    conditions = places.conditions(wanted)
+    by_places = places.together([part.looked_at(*words) for part in parts])
+    is_narrowed = places.is_narrowed(wanted)
+    if (
+        words
+        and is_narrowed
+        and len(connection.execute(places.together([part.looked_at() for part in parts]), at).fetchall()) < _VERY_FEW
+    ):
+        return by_places, values
+    if by_name is not None and (not is_narrowed or _BY_NAME.count(connection, values) < _FEW):
+        return _BY_NAME.looked_at([*conditions, *words], wanted), values
+    if words:
+        return _BY_WORDS.looked_at(conditions, wanted), values
+    return by_places, values

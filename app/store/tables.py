@@ -17,6 +17,7 @@ class JobRow(SQLModel, table=True):
     __tablename__ = "job"
     __table_args__ = (
         Index("job_named", "job_name"),
+        Index("job_named_in_phase", "job_name", "phase"),
         Index("job_owned", "owner"),
         Index("job_operated", "operation"),
         Index("job_in_phase", "phase"),
@@ -78,18 +79,23 @@ class EventRow(SQLModel, table=True):
 
 
 class LabelRow(SQLModel, table=True):
-    """A label of a job. Labels never change, so they are written with the job's row."""
+    """A label of a job, in the order of lists for each name and value; written with the job's row, and never changed.
+
+    Operation and owner stand here, too, so that many labelled jobs are looked at without their rows.
+    """
 
     __tablename__ = "job_label"
     __table_args__ = (
-        Index("job_label_value", "name", "value", "job_key"),
-        Index("job_label_name", "name", "job_key"),
+        Index("job_label_of", "job_key", "name"),
+        Index("job_label_named", "name", "job_key"),
         {"sqlite_with_rowid": False},
     )
 
-    job_key: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     name: str = Field(primary_key=True)
-    value: str
+    value: str = Field(primary_key=True)
+    job_key: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    operation: str
+    owner: str
 
 
 class PositionRow(SQLModel, table=True):

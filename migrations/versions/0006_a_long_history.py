@@ -17,6 +17,7 @@ _AT_ONCE = 500
 _FIRST_FINAL, _PHASE_EVENT = 8, 3
 _JOB_INDEXES = {
     "job_named": ["job_name"],
+    "job_named_in_phase": ["job_name", "phase"],
     "job_owned": ["owner"],
     "job_operated": ["operation"],
     "job_in_phase": ["phase"],
@@ -62,8 +63,8 @@ def upgrade() -> None:
     op.drop_table("job_label")
     op.rename_table("new_job", "job")
     op.rename_table("new_job_label", "job_label")
-    op.create_index("job_label_value", "job_label", ["name", "value", "job_key"])
-    op.create_index("job_label_name", "job_label", ["name", "job_key"])
+    op.create_index("job_label_of", "job_label", ["job_key", "name"])
+    op.create_index("job_label_named", "job_label", ["name", "job_key"])
     for name, columns in _JOB_INDEXES.items():
         op.create_index(name, "job", columns)
     op.create_index("job_over", "job", ["over_us"], sqlite_where=sa.text("over_us IS NOT NULL"))
@@ -75,7 +76,16 @@ def downgrade() -> None:
     """Back to one row for all of a job."""
     for name in (*_JOB_INDEXES, "job_over"):
         op.drop_index(name, "job")
-    op.drop_index("job_label_name", "job_label")
+    op.create_table(
+        "old_job_label",
+        sa.Column("job_key", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("name", sa.String(), primary_key=True),
+        sa.Column("value", sa.String(), nullable=False),
+    )
+    op.execute("INSERT INTO old_job_label SELECT job_key, name, value FROM job_label")
+    op.drop_table("job_label")
+    op.rename_table("old_job_label", "job_label")
+    op.create_index("job_label_value", "job_label", ["name", "value", "job_key"])
     op.create_table(
         "old_job",
         sa.Column("key", sa.Integer(), primary_key=True),
@@ -124,9 +134,11 @@ def _make_tables() -> None:
     )
     op.create_table(
         "new_job_label",
-        sa.Column("job_key", sa.BigInteger(), primary_key=True, autoincrement=False),
         sa.Column("name", sa.String(), primary_key=True),
-        sa.Column("value", sa.String(), nullable=False),
+        sa.Column("value", sa.String(), primary_key=True),
+        sa.Column("job_key", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("operation", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -211,8 +223,8 @@ def _move(connection: sa.Connection, jobs: list[tuple[int, sa.Row[Any]]]) -> Non
     _each(connection, "INSERT INTO job_state VALUES (?, ?, '{}', 0, 0)", [(key, row.state) for key, row in jobs])
     _each(
         connection,
-        "INSERT INTO new_job_label SELECT ?, name, value FROM job_label WHERE job_key = ?",
-        [(key, row.key) for key, row in jobs],
+        "INSERT INTO new_job_label SELECT name, value, ?, ?, ? FROM job_label WHERE job_key = ?",
+        [(key, row.operation, row.owner, row.key) for key, row in jobs],
     )
     _each(
         connection,
