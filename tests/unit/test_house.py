@@ -17,7 +17,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-VERBS = {"help", "demo", "serve", "test", "test-full", "lint", "types", "soak", "bench", "migrate", "lock"}
+VERBS = {
+    "help",
+    "demo",
+    "serve",
+    "test",
+    "test-full",
+    "lint",
+    "types",
+    "soak",
+    "bench",
+    "bench-peers",
+    "migrate",
+    "lock",
+}
 LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
 PROGRAMS = ("app", "network")
 
