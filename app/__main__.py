@@ -1,10 +1,13 @@
-"""The command line: serve · demo · migrate · prune · key."""
+"""The command line: serve · demo · migrate · backup · restore · prune · key."""
 
 import asyncio
 import os
+import signal
 import sys
-from datetime import timedelta
-from typing import Annotated
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import typer
 import uvloop
@@ -17,7 +20,12 @@ from app.logs import log_to_stderr
 from app.pruning import prune_history
 from app.serving import NotServing, server_of
 from app.settings import Settings
+from app.store.backup import Copied, back_up
+from app.store.backup import restore as restore_database
 from app.store.schema import migrate as migrate_database
+from app.store.stopping import Stop, stoppable
+
+T = TypeVar("T")
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 cli.add_typer(key_commands, name="key")
@@ -64,6 +72,41 @@ def prune(
     if keep_days is None:
         raise typer.BadParameter("say how many days a job is kept, or set GATEWAY_KEEP_DAYS", param_hint="--days")
     asyncio.run(prune_history(settings.database, keep=timedelta(days=keep_days), dry_run=dry_run))
+
+
+@cli.command()
+def backup(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; it must not be there yet.")]) -> None:
+    """Copy the database to FILE, also while a gateway runs on it."""
+    url = Settings().database
+    made = _stoppable(lambda stop: back_up(url, file, stop=stop))
+    typer.echo(f"{file} holds {_told(made)}.")
+
+
+@cli.command()
+def restore(file: Annotated[Path, typer.Argument(metavar="FILE", help="What `gateway backup` made.")]) -> None:
+    """Put a backup in the database's place; what was there is moved aside. The gateway must not run."""
+    url = Settings().database
+    done = _stoppable(lambda stop: restore_database(url, file, now=datetime.now(UTC), stop=stop))
+    typer.echo(f"The database holds {_told(done.copied)} now; new events are numbered above {done.after}.")
+    if done.aside is not None:
+        typer.echo(f"What was there before is {done.aside}.")
+    if not done.known:
+        typer.echo(
+            "The numbers that were given since the backup could not be read. If they may have been more than a million, "
+            "restore the same file again: each time a million more is left out.",
+            err=True,
+        )
+
+
+def _told(copied: Copied) -> str:
+    what = f"{copied.size} bytes, {copied.jobs} jobs and {copied.events} events"
+    return f"{what}, the log up to number {copied.newest}"
+
+
+def _stoppable(work: Callable[[Stop], T]) -> T:
+    """SIGTERM leaves no half file either."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return stoppable(work)
 
 
 def main() -> None:

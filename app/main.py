@@ -144,7 +144,9 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
         breaker = Breaker(failures=settings.breaker_failures, now_s=monotonic)
         router = HttpRouter.of(calls=clients.calls, streams=clients.changes, breaker=breaker)
         access_points = HttpAccessPoints(clients.access_points, now=_now)
-        memory = await open_.enter_async_context(open_memory(settings.database, tell=hub.tell, now=_now))
+        memory = await open_.enter_async_context(
+            open_memory(settings.database, tell=hub.tell, now=_now, synchronous=settings.synchronous)
+        )
         history = memory.history
         contact = Contact(router, now=_now)
         record = Record(memory.actions)
@@ -220,6 +222,7 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
             assets=Assets(router, access_points=access_points, record=record),
             streams=streams,
             history=history,
+            storage=memory.storage,
             actions=memory.actions,
             gatekeeper=gatekeeper,
             contact=contact,

@@ -17,7 +17,8 @@ from app.http11 import Http11
 from app.main import create_app
 from app.services.hub import Hub
 from app.settings import Settings
-from app.store.schema import migrate
+from app.store.lock import alone
+from app.store.schema import migrate_alone
 
 _GRACE_S = 10
 _KEEP_ALIVE_S = 75
@@ -78,7 +79,8 @@ class NotServing(Exception):
 
 def server_of(settings: Settings, *, started: Started) -> Server:
     """A server that has not begun; `started` is told the address once it has. Raises StoreAway for no database of ours."""
-    migrate(settings.database)
+    with alone(settings.database):  # said before anything else is begun
+        migrate_alone(settings.database)
     _take_descriptors()
     hub = Hub()
     config = uvicorn.Config(

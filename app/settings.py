@@ -26,8 +26,11 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("data"), description="Folder for the database and the carried network's files")
     database_url: str | None = Field(
         None,
-        pattern=r"^sqlite:///.+",
+        pattern=r"^sqlite:///[^:].*",
         description="sqlite:///FILE; by default gateway.db in the data folder",
+    )
+    synchronous: Literal["full", "normal"] = Field(
+        "full", description="full: what was told survives a power cut; normal: the last moments may be lost in one"
     )
     router: Literal["network", "http"] | None = Field(
         None,

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.domain.errors import Invalid
-from app.domain.ports import Actions, History
+from app.domain.ports import Actions, History, Storage
 from app.services.agreements import Agreements
 from app.services.assets import Assets
 from app.services.contact import Contact
@@ -32,6 +32,7 @@ class Rooms:
     assets: Assets
     streams: Streams
     history: History
+    storage: Storage
     actions: Actions
     gatekeeper: Gatekeeper
     contact: Contact

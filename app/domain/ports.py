@@ -183,6 +183,13 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     partial: bool = False
 
 
+class Storage(Protocol):
+    """Where all of it is kept."""
+
+    def check(self) -> None:
+        """Raises StoreAway once nothing is written any more until a restart, with what to do."""
+
+
 class History(Protocol):
     """Our memory. Raises StoreAway when it is out of reach."""
 

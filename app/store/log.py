@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert
 from app.domain.errors import StoreAway
 from app.domain.events import Event, Source, Told
 from app.domain.jobs import Mark
+from app.store.condition import away
 from app.store.database import Own
 from app.store.heads import newest
 from app.store.kept import Batch, Known
@@ -84,7 +86,7 @@ class Writer:
     async def _write(self, batch: Sequence[_Entry]) -> None:
         before = self._last
         try:
-            events = await self._connection.do(lambda connection: self._commit(connection, batch))
+            events = await self._connection.write(lambda connection: self._commit(connection, batch))
         except Exception as error:  # noqa: BLE001  (whatever is wrong with one entry, the writing goes on)
             self._last = before  # nobody has seen these numbers
             await self._connection.do(_roll_back)
@@ -97,7 +99,7 @@ class Writer:
 
     async def _make_out(self, batch: Sequence[_Entry], error: Exception) -> None:
         """Where the database is well, one entry is guilty: only that one fails."""
-        if len(batch) == 1 or isinstance(error, sqlite3.OperationalError):
+        if len(batch) == 1 or isinstance(error, StoreAway):
             _fail(batch, error)
             return
         for entry in batch:
@@ -143,13 +145,13 @@ _POSITION = Prepared(
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
+    with suppress(sqlite3.Error):  # it says what the commit said before it
         connection.rollback()
 
 
 def _fail(batch: Sequence[_Entry], error: Exception) -> None:
     for entry in batch:
         if not entry.done.done():
-            away = StoreAway("The history cannot be written at the moment; try again later.")
-            away.__cause__ = error
-            entry.done.set_exception(away)
+            told = StoreAway(error.detail) if isinstance(error, StoreAway) else away(error, "written")
+            told.__cause__ = error
+            entry.done.set_exception(told)
