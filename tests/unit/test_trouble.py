@@ -18,7 +18,7 @@ from app.domain.errors import StoreAway
 from app.domain.events import Event
 from app.domain.phases import Phase
 from app.store.condition import files_of
-from app.store.database import JOURNAL_BYTES, open_database
+from app.store.database import JOURNAL_BYTES, Synchronous, open_database
 from app.store.history import SqlHistory
 from app.store.memory import Memory
 from app.store.schema import migrate
@@ -127,7 +127,7 @@ async def test_damage_ends_the_writing_and_not_the_reading(path: Path, caplog: p
     """To write on would spread it; what is whole is still of use."""
     async with remembering(path) as memory:
         await memory.history.keep(told_messages(RUNNING, *range(50)))
-    overwrite_page(path, "event_once")
+    overwrite_page(path, "sqlite_autoindex_event_1")
     told: list[Event] = []
     async with remembering(path, told=told) as memory:
         memory.storage.check()
@@ -236,7 +236,7 @@ def held(path: Path) -> "closing[sqlite3.Connection]":
 
 
 @pytest.mark.parametrize(("setting", "pragma_is"), [("full", 2), ("normal", 1)])
-async def test_how_often_the_disk_is_waited_for_is_a_setting(path: Path, setting: str, pragma_is: int) -> None:
+async def test_how_often_the_disk_is_waited_for_is_a_setting(path: Path, setting: Synchronous, pragma_is: int) -> None:
     """Of every connection."""
     assert setting in ("full", "normal")
     async with open_database(url_of(path), synchronous=setting) as database:
