@@ -38,6 +38,7 @@ def _settings(home: Path) -> dict[str, str]:
         "HOME": str(home),
         "PREFECT_HOME": str(home),
         "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
+        "PREFECT_SERVER_API_KEEPALIVE_TIMEOUT": "75",
         "DO_NOT_TRACK": "1",
         **{f"PREFECT_{name}": "false" for name in off},
         **{name: "" for name in os.environ if name.lower().endswith("_proxy")},
