@@ -32,6 +32,7 @@ async def main() -> None:
         await _written(Path(folder))
     await _started(file)
     async with remembering(file) as gateway:
+        # What GET /v1/stats takes belongs here, beside a count by scan.
         await list_costs(gateway.asking, file, jobs=arguments.jobs)
         await filter_times(gateway.asking, file)
         await pattern_times(gateway.asking, file)

@@ -38,6 +38,7 @@ def _settings(home: Path) -> dict[str, str]:
         "HOME": str(home),
         "PREFECT_HOME": str(home),
         "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
+        "PREFECT_SERVER_API_KEEPALIVE_TIMEOUT": "75",
         "DO_NOT_TRACK": "1",
         **{f"PREFECT_{name}": "false" for name in off},
         **{name: "" for name in os.environ if name.lower().endswith("_proxy")},
@@ -63,7 +64,10 @@ async def one_run(asked: Asking) -> str:
     flow = json.loads((await asked.post("/api/flows/", b'{"name":"nightly"}')).body)
     state = {"type": "COMPLETED", "name": "Completed"}
     new = {"flow_id": flow["id"], "name": "first", "state": state, "parameters": {"alpha": 0.5}, "tags": ["project-01"]}
-    answer = await asked.post("/api/flow_runs/", json.dumps(new).encode())
+    async with asyncio.timeout(_READY_WITHIN_S):
+        # Just begun, it may refuse: its own services hold the database.
+        while (answer := await asked.post("/api/flow_runs/", json.dumps(new).encode())).status != 201:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_AGAIN_S)
     return str(json.loads(answer.body)["id"])
 
 
