@@ -1,4 +1,4 @@
-"""How long it takes to find jobs by filters and patterns, over HTTP, one question at a time."""
+"""How long it takes to find jobs by filters and patterns, over HTTP, one question at a time, each answered anew."""
 
 import sqlite3
 import statistics
@@ -94,7 +94,7 @@ async def _round(gateway: Asking, asked: Mapping[str, Sequence[str]], number: in
 async def _times(gateway: Asking, targets: Sequence[str]) -> list[Timed]:
     until, timed = time.monotonic() + _LONGEST_S, list[Timed]()
     for target in islice(cycle(targets), max(_QUESTIONS, len(targets))):
-        answer = await gateway.get(target)
+        answer = await gateway.get(gateway.anew(target))
         if answer.status != 200:
             raise RuntimeError(f"{target} was answered {answer.status}: {answer.body[:200]!r}")
         timed.append((1000 * answer.seconds, target))
@@ -121,7 +121,7 @@ async def _found_ms(gateway: Asking, pattern: str) -> float:
 
 
 async def _asked(gateway: Asking, pattern: str) -> Answer:
-    return await gateway.get(f"/v1/jobs?{urlencode({'name_regex': pattern})}")
+    return await gateway.get(gateway.anew(f"/v1/jobs?{urlencode({'name_regex': pattern})}"))
 
 
 def _scanned_ms(file: Path, pattern: str) -> float:

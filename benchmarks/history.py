@@ -15,7 +15,7 @@ from benchmarks import _ingest
 from benchmarks._fan import CLIENTS, memory_kb
 from benchmarks._filling import filled
 from benchmarks._finding import filter_times, pattern_times
-from benchmarks._listing import list_costs
+from benchmarks._listing import list_costs, statistics_times
 from benchmarks._remembering import remembering
 from benchmarks._timing import tell, tell_at_least, tell_at_most
 
@@ -32,7 +32,7 @@ async def main() -> None:
         await _written(Path(folder))
     await _started(file)
     async with remembering(file) as gateway:
-        # What GET /v1/stats takes belongs here, beside a count by scan.
+        await statistics_times(gateway.asking)
         await list_costs(gateway.asking, file, jobs=arguments.jobs)
         await filter_times(gateway.asking, file)
         await pattern_times(gateway.asking, file)
