@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from uuid import UUID
 
 from app.domain.errors import GatewayError, StoreAway, Unreachable
@@ -27,12 +28,15 @@ class Follower:
         access_points: AccessPoints,
         backoff: Backoff,
         end_within_s: float,
+        dialling: asyncio.Semaphore | None = None,
     ) -> None:
+        """`dialling` is shared by all: so many look for their stream at a time, so that after a start each is answered."""
         self._job_id = job_id
         self._observer = observer
         self._router = router
         self._access_points = access_points
         self._backoff = backoff
+        self._dialling = dialling or asyncio.Semaphore()
         self._end_within_s = end_within_s
         self._address: StreamAddress | None = None
         self._failures = 0
@@ -52,8 +56,11 @@ class Follower:
                 job = await self._after_failure(job)
 
     async def _read(self, job: Job) -> Job:
-        address = await self._where()
-        async with self._access_points.lines(self._job_id, address, after=job.stream) as lines:
+        async with AsyncExitStack() as open_:
+            async with self._dialling:
+                address = await self._where()
+                opening = self._access_points.lines(self._job_id, address, after=job.stream)
+                lines = await open_.enter_async_context(opening)
             async for together in lines:
                 job = await self._hear(await self._in_touch(job), together)
                 if job.stream_ended or job.is_over:

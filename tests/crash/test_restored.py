@@ -82,6 +82,7 @@ async def test_a_kill_goes_through_and_reads_go_on_while_the_file_is_gone(
     database = own_gateway.data_dir / "gateway.db"
     async with own_gateway.client() as client:
         caller = Caller(own_gateway, running_network, client)
+        await caller.eventually("/v1/jobs", lambda page: not page["stale"])
         job = await caller.waiting(REGRESSION)
         other = await caller.create(REGRESSION)
         moved = database.rename(database.with_name("elsewhere.db"))

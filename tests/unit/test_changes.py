@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import pytest
 
@@ -14,7 +15,7 @@ from app.services.changes import Changes
 from app.services.contact import Contact
 from app.services.observe import Observer
 from tests.support.fakes import FakeActions, FakeHistory, FakeRouter, until
-from tests.support.news import JOB, NOON, report
+from tests.support.news import JOB, NOON, OTHER_JOB, data_of, report
 
 
 def mark(sequence: int, epoch: str = "router") -> Mark:
@@ -153,9 +154,9 @@ async def test_it_goes_on_when_the_history_was_away() -> None:
         await scene.router.tell(change(report(7, "queue")))
         await until(lambda: scene.contact.stale)
         scene.history.away = False
-        await until(lambda: JOB in scene.history.jobs)
+        await until(lambda: scene.history.heard_to == mark(7))
 
-    assert scene.history.heard_to == mark(7)
+    assert JOB in scene.history.jobs
 
 
 async def test_whose_token_it_is_is_asked_once() -> None:
@@ -166,3 +167,55 @@ async def test_whose_token_it_is_is_asked_once() -> None:
     scene.router.away = True
 
     assert await scene.contact.me() == first
+
+
+async def test_changes_that_come_together_are_heard_together_each_job_in_its_order() -> None:
+    """After an hour's absence thousands wait; none is left out, and how far is kept once all are."""
+    scene = Scene()
+    words = ("created", "perm", "queue", "running")
+    jobs = [UUID(int=number) for number in range(1, 31)]
+    told = [(job_id, word) for word in words for job_id in jobs]
+    for sequence, (job_id, word) in enumerate(told, start=1):
+        await scene.router.tell(change(report(sequence, word, id=job_id)))
+
+    async with scene.listening():
+        await until(lambda: scene.history.heard_to == mark(len(told)))
+
+    assert set(scene.history.jobs) == set(jobs)
+    for job_id in jobs:
+        phases = [data_of(event)["phase"] for event in scene.history.log if event.job_id == job_id]
+        assert phases == ["created", "waiting_on_permission", "waiting_on_queue", "in_progress"]
+        assert not any(event.late for event in scene.history.log)
+
+
+async def test_where_one_of_many_was_not_kept_all_are_heard_again() -> None:
+    """How far is said only once everything before it is on the disk."""
+    scene = Scene()
+    jobs = [UUID(int=number) for number in range(1, 31)]
+    for sequence, job_id in enumerate(jobs, start=1):
+        await scene.router.tell(change(report(sequence, "queue", id=job_id)))
+    scene.history.refuses = jobs[7]
+
+    async with scene.listening():
+        await until(lambda: len(scene.router.listened_after) == 3)
+        heard_to = scene.history.heard_to
+        scene.history.refuses = None
+        await until(lambda: scene.history.heard_to == mark(30))
+
+    assert heard_to is None
+    assert set(scene.history.jobs) == set(jobs)
+
+
+async def test_a_removed_job_holds_up_no_change() -> None:
+    """Alone, or amongst others."""
+    scene = Scene()
+    scene.history.pruned.add(JOB)
+
+    async with scene.listening():
+        await scene.router.tell(change(report(1, "queue")))
+        await until(lambda: scene.history.heard_to == mark(1))
+        await scene.router.tell(change(report(2, "running")))
+        await scene.router.tell(change(report(3, "queue", id=OTHER_JOB)))
+        await until(lambda: scene.history.heard_to == mark(3))
+
+    assert set(scene.history.jobs) == {OTHER_JOB}
