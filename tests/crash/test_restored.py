@@ -7,14 +7,14 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.support.events import sse
-from tests.support.gateway import Caller, Gateway, environment, router_settings
+from tests.support.gateway import Caller, Gateway, environment
 from tests.support.network import REGRESSION, RunningNetwork
 from tests.support.recount import counted
 
 
-def command(gateway: Gateway, *arguments: str, **settings: str) -> subprocess.CompletedProcess[bytes]:
+def command(gateway: Gateway, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """What it says, and how it ends."""
-    env = environment(gateway.data_dir, **settings)
+    env = environment(gateway.data_dir)
     return subprocess.run(
         [sys.executable, "-m", "app", *arguments], env=env, capture_output=True, timeout=60, check=False
     )
@@ -58,21 +58,6 @@ async def test_what_was_backed_up_comes_back_and_no_number_comes_twice(
     assert min(event.id for event in feed[2:]) > shown + 1_000_000
     assert own[1].id > shown + 1_000_000
     counted(own_gateway.data_dir / "gateway.db")
-
-
-def test_a_second_gateway_on_the_same_database_is_refused(
-    own_gateway: Gateway, running_network: RunningNetwork
-) -> None:
-    """Two would give the same numbers to different events."""
-    settings = router_settings(running_network)
-
-    second = command(own_gateway, "serve", **settings)
-
-    assert second.returncode == 1
-    assert b"Another gateway has the database" in second.stderr
-    own_gateway.kill9()
-    own_gateway.start()
-    assert own_gateway.is_running
 
 
 async def test_a_kill_goes_through_and_reads_go_on_while_the_file_is_gone(
