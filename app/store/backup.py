@@ -82,9 +82,10 @@ def restore(url: str, copy: Path, *, now: datetime, stop: Stop) -> Restored:
             _keep_revoked(part, path)
             with closing(_writable(part)) as whole:
                 copied = _counted(whole, size=part.stat().st_size)
-            aside = note(part, path=path, now=now) if path.exists() else None
+            had = path.exists()
+            aside = note(part, path=path, now=now)
             finish(path)
-    return Restored(copied=copied, after=after, aside=aside, known=was is not None)
+    return Restored(copied=copied, after=after, aside=aside if had else None, known=was is not None)
 
 
 def _copied(source: Callable[[], sqlite3.Connection], part: Path, *, of: Path, stop: Stop) -> None:
