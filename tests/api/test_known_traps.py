@@ -19,6 +19,7 @@ from app.domain.actions import Verb
 from app.main import create_app
 from app.settings import Settings
 from app.store.numbers import VERBS
+from tests.support.commands import gateway
 from tests.support.events import Event, joined, numbered, sse
 from tests.support.gateway import NDJSON, WITHIN_S, Caller, Finished, Gateway, Json, Listener, served
 from tests.support.keys import KEYED, Guarded, made_key, with_key
@@ -252,35 +253,10 @@ async def _heard_until(gateway: Gateway, key: str, path: str, *, n: int) -> list
     return numbered(sse(told))
 
 
-async def test_a_process_that_another_wrote_beside_goes_on_writing(
-    keyed: Gateway, network: ScriptedNetwork, tmp_path: Path
-) -> None:
-    """Numbers are taken from the table, not from memory: or the first would refuse every write from then on."""
-    _, text = await made_key(tmp_path, "vera")
-    await network.router_says("running")
-    path = f"/v1/jobs/{network.job_id}/events"
-    await network.stream_says(b'{"n":0}')
-    await _heard_until(keyed, text, path, n=0)
-    os.kill(keyed.pid, signal.SIGSTOP)
-    try:
-        with served(tmp_path, GATEWAY_ROUTER_URL=network.url, GATEWAY_ROUTER_TOKEN=TOKEN, **KEYED) as second:
-            await network.stream_says(b'{"n":1}')
-            await _heard_until(second, text, path, n=1)
-    finally:
-        os.kill(keyed.pid, signal.SIGCONT)
-    await network.stream_says(b'{"n":2}')
-    await _end(network)
-
-    async with with_key(keyed, text) as client:
-        told = await Listener(keyed, client).until_end(network.job_id)
-
-    assert [event.json["n"] for event in told if event.name == "message"] == [0, 1, 2]
-
-
 async def test_a_second_process_on_the_same_database_resets_nothing(
     keyed: Gateway, network: ScriptedNetwork, tmp_path: Path
 ) -> None:
-    """Keys, history, positions and what runs: to come and to go changes none of them."""
+    """Keys, history, positions and what runs: it is refused, and changes none of them."""
     _, text = await made_key(tmp_path, "vera")
     await network.router_says("running")
     await network.stream_says(b'{"n":0}')
@@ -291,15 +267,16 @@ async def test_a_second_process_on_the_same_database_resets_nothing(
         first = Listener(keyed, client)
         async with first.listening(f"{path}/events") as events:
             before = await _remembered(first, path)
-            with served(tmp_path, GATEWAY_ROUTER_URL=network.url, GATEWAY_ROUTER_TOKEN=TOKEN, **KEYED) as second:
-                async with with_key(second, text) as other:
-                    there = await _remembered(Listener(second, other), path)
+            second = await gateway(
+                "serve", data_dir=tmp_path, GATEWAY_ROUTER_URL=network.url, GATEWAY_ROUTER_TOKEN=TOKEN
+            )
             after = await _remembered(first, path)
             await network.stream_says(b'{"n":1}')
             await _end(network)
             told = await _rest_of(events)
 
-    assert before == there == after
+    assert (second.returncode, "Another gateway" in second.stderr) == (1, True)
+    assert before == after
     assert [event.json["n"] for event in told if event.name == "message"] == [0, 1]
     assert told[-1].name == "end"
 
