@@ -19,8 +19,8 @@ async def livez() -> Health:
 @router.get("/readyz", operation_id="readyz")
 async def readyz(rooms: RoomsDep) -> Health:
     """Reads can be answered: the Router was in touch once, and the history can be read. It is not damaged."""
+    rooms.storage.check()
     if rooms.contact.observed_at is None:
         raise Unreachable("The Router has not been in touch yet.")
-    rooms.storage.check()
     await rooms.history.head()
     return Health(status="ready")

@@ -68,7 +68,7 @@ async def reads_go_on(client: httpx.AsyncClient, network: ScriptedNetwork) -> bo
 async def no_longer_ready(watcher: Listener) -> str:
     """What it says then."""
     async with asyncio.timeout(20):
-        while (told := (await watcher.client.get("/readyz")).json()).get("code") != "history-unavailable":  # noqa: ASYNC110  (no bell rings)
+        while (told := (await watcher.client.get("/readyz")).json()).get("code") != "history-unavailable":  # noqa: ASYNC110  (no bell rings for it)
             await asyncio.sleep(_LOOK_AGAIN_S)
     assert told["status"] == 503
     return str(told["detail"])

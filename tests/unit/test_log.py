@@ -103,6 +103,16 @@ async def test_numbers_rise_over_a_restart(log: Log) -> None:
     assert len(log.told) == 3
 
 
+async def test_numbers_are_taken_from_the_file_not_from_memory(log: Log) -> None:
+    """Or what another program wrote there would make every write fail from then on."""
+    async with log.open() as history:
+        await history.keep(told_messages(RUNNING, 1))
+        log.change("UPDATE sqlite_sequence SET seq = 40 WHERE name = 'event'")
+        await history.keep(told_messages(RUNNING, 2))
+
+    assert [event.id for event in log.told] == [1, 41]
+
+
 async def test_what_is_told_is_in_the_file_already(log: Log) -> None:
     """Told first and written later, a crash would give the same number to another event."""
     async with log.open() as history:

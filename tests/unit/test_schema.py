@@ -134,6 +134,27 @@ def test_migrating_again_changes_nothing(url: str) -> None:
     assert "event" in tables_in(url)
 
 
+@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0004", "0005"])
+def test_a_migration_that_breaks_off_changes_nothing_and_can_be_made_again(url: str, version: str) -> None:
+    """The disk was full, and after an hour there is room: the history must not be stuck between two versions."""
+    engine = migrated_to(url, version)
+    with engine.begin() as connection:
+        # In the way of the last step, once that has made tables.
+        connection.execute(sa.text("CREATE TABLE job_words (a)"))
+    before = tables_in(url)
+
+    with pytest.raises(StoreAway, match="cannot be opened"):
+        migrate(url)
+    left = tables_in(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE job_words"))
+    migrate(url)
+    engine.dispose()
+
+    assert left == before
+    assert "log_gap" in tables_in(url)
+
+
 def test_a_newer_database_is_refused_with_what_to_do(url: str) -> None:
     """An older program would write into a schema it does not understand."""
     migrate(url)
