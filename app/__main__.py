@@ -63,7 +63,7 @@ def migrate() -> None:
 
 @cli.command()
 def prune(
-    days: Annotated[int | None, typer.Option("--days", min=1, help="Instead of GATEWAY_KEEP_DAYS.")] = None,
+    days: Annotated[int | None, typer.Option("--days", min=1, max=36_500, help="Instead of GATEWAY_KEEP_DAYS.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
 ) -> None:
     """Remove the jobs that have been over for longer than GATEWAY_KEEP_DAYS, also beside a gateway that runs."""

@@ -73,7 +73,10 @@ class Settings(BaseSettings):
         1_000, ge=1, description="Streams that one key, or without keys one address, may have open"
     )
     keep_days: int | None = Field(
-        None, ge=1, description="Days after its end after which a job is removed; without it, nothing ever is"
+        None,
+        ge=1,
+        le=36_500,
+        description="Days after its end after which a job is removed; without it, nothing ever is",
     )
     body_limit: int = Field(1024 * 1024, gt=0, description="Largest JSON body, in bytes")
     upload_limit: int = Field(256 * 1024 * 1024, gt=0, description="Largest asset, in bytes")

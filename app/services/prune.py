@@ -28,6 +28,9 @@ class Pruner:
                 await self.prune()
             except StoreAway as error:
                 log.warning("pruning broken off", extra={"why": str(error)})
+            except Exception:
+                # Whatever it was, it is tried again.
+                log.exception("pruning failed")
             await asyncio.sleep(_EVERY_S)
 
     async def prune(self) -> int:

@@ -50,6 +50,8 @@ class Restored:
 def back_up(url: str, to: Path, *, stop: Stop) -> Copied:
     """A whole and consistent copy, beside whoever reads and writes. Raises StoreAway, and leaves nothing, where it fails."""
     path = file_of(url)
+    if to.resolve().parent == path.parent and to.name.startswith(f"{path.name}-"):
+        raise StoreAway(f"{to} is a name that SQLite uses beside the database. Name another.")
     if os.path.lexists(to):
         raise StoreAway(f"There is a file {to} already, and a backup overwrites nothing. Name another.")
     if not path.exists():

@@ -32,6 +32,7 @@ _TAKEN = Prepared(
     .order_by("key")
     .limit(_LOOKED_AT)
 )
+_REMOVED = Prepared(select(PRUNED.c.job_id).where(PRUNED.c.job_id == bindparam("job_id")))
 _NEW_JOB = Prepared(insert(JOBS), *JOBS.columns)
 _MOVED_JOB = Prepared(
     update(JOBS).where(JOBS.c.key == bindparam("known")), JOBS.c.phase, JOBS.c.since_us, JOBS.c.over_us
@@ -90,12 +91,15 @@ class Batch:
         self._jobs: dict[str, Kept] = {}
         self._tally = Tally()
 
-    def job(self, job: Job) -> Kept:
-        """The job's new state; its row as it stands now."""
+    def job(self, job: Job) -> Kept | None:
+        """The job's new state; its row as it stands now. None: it was removed, and nothing brings it back."""
         job_id = str(job.id)
         kept = self._jobs.get(job_id)
         if kept is None:
-            kept = self._jobs[job_id] = self._found(job_id, job)
+            kept = self._found(job_id, job)
+            if kept is None:
+                return None
+            self._jobs[job_id] = kept
         kept.job = job
         return kept
 
@@ -125,11 +129,13 @@ class Batch:
         for job_id, kept in self._jobs.items():
             self._known.remember(job_id, kept)
 
-    def _found(self, job_id: str, job: Job) -> Kept:
+    def _found(self, job_id: str, job: Job) -> Kept | None:
         known = self._known.find(job_id, self._connection)
         if known is not None:
             key, phase, since_us = known
             return Kept(key=key, job=job, was=phase, phase=phase, since_us=since_us)
+        if _REMOVED.done(self._connection, {"job_id": job_id}):
+            return None
         created_us = to_us(job.created)
         return Kept(key=self._free(least_key(created_us)), job=job, was=None, phase=_FIRST, since_us=created_us)
 

@@ -116,6 +116,8 @@ class Writer:
         events: list[Event] = []
         for told in (entry.told for entry in batch if entry.told is not None):
             kept = jobs.job(told.job)
+            if kept is None:
+                continue  # it was removed since the news was applied
             for new in told.events:
                 self._last += 1
                 rows.append(event_values(new, number=self._last, job_key=kept.key, received_us=received_us))

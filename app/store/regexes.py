@@ -10,6 +10,7 @@ from app.domain.errors import RegexUnsupported
 
 _MAX_MEMORY = 1 << 20
 _KEPT = 64
+_REMEMBERED = 20_000
 
 
 @lru_cache(_KEPT)
@@ -43,6 +44,12 @@ def is_past(deadline: float) -> bool:
 def _found(pattern: str, text: str, until: float) -> bool:
     if is_past(until):
         raise TimeoutError
+    return _is_found(pattern, text)
+
+
+@lru_cache(_REMEMBERED)
+def _is_found(pattern: str, text: str) -> bool:
+    """A feed looks at a name once for each event, and again after a time that was too short: it gets further then."""
     return compiled(pattern).search(text) is not None
 
 

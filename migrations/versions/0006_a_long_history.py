@@ -57,6 +57,7 @@ def upgrade() -> None:
     _make_tables()
     for jobs in _in_order(connection):
         _move(connection, jobs)
+    connection.execute(sa.text("DELETE FROM event WHERE job_key NOT IN (SELECT was FROM moved)"))
     connection.execute(sa.text("UPDATE event SET job_key = (SELECT key FROM moved WHERE was = job_key)"))
     op.drop_table("moved")
     op.drop_table("job")
@@ -74,6 +75,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Back to one row for all of a job."""
+    op.execute("DELETE FROM event WHERE job_key NOT IN (SELECT key FROM job)")
     for name in (*_JOB_INDEXES, "job_over"):
         op.drop_index(name, "job")
     op.create_table(

@@ -1,5 +1,7 @@
 """What has been over for long goes, all of it, a little at a time; nothing brings it back."""
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +13,7 @@ from msgspec.structs import replace
 from app.domain.actions import NewAction, Verb
 from app.domain.errors import EventsMissing, JobPruned
 from app.domain.events import Told
-from app.domain.jobs import Job
+from app.domain.jobs import Job, Mark
 from app.domain.phases import Phase
 from app.domain.ports import JobFilter
 from app.domain.retention import Removable
@@ -20,6 +22,7 @@ from app.store.actions import SqlActions
 from app.store.database import Database, open_database
 from app.store.history import SqlHistory, open_history
 from app.store.pruning import SqlRetention
+from tests.support.fakes import until
 from tests.support.news import JOB, NOON, OTHER_JOB, job_in, message_event, told_messages
 from tests.support.pages import jobs_in
 
@@ -198,3 +201,38 @@ async def test_a_job_that_is_over_again_under_another_name_is_no_other_job(
     await history.keep(Told(job=twin))
 
     assert await history.job(twin.id) == twin
+
+
+async def test_news_that_was_under_way_while_a_job_was_removed_does_not_bring_it_back(
+    history: SqlHistory, retention: SqlRetention
+) -> None:
+    """It had been applied to what was known before; with it came other news, which is kept."""
+    await history.keep(Told(job=OLD))
+    await removed(retention)
+    head = await history.head()
+
+    await history.keep(told_messages(OLD, 9), position=Mark(epoch="router", sequence=7))
+    await history.keep(told_messages(NEW, 1))
+
+    assert (await history.job(JOB), await history.is_pruned(JOB)) == (None, True)
+    assert await history.position() == Mark(epoch="router", sequence=7)
+    assert [event.job_id for event in await history.events(None, after=head, limit=10)] == [OTHER_JOB]
+    assert await removed(retention) == []
+
+
+async def test_pruning_goes_on_whatever_went_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    """A task that ended would keep for ever what was to be removed, and say nothing."""
+
+    class Failing:
+        async def removable(self, before: datetime) -> Removable:
+            raise NotImplementedError(before)
+
+        async def remove_some(self, before: datetime) -> int | None:
+            raise sqlite3.IntegrityError(str(before))
+
+    running = asyncio.create_task(Pruner(Failing(), keep=timedelta(days=1), now=lambda: NOON).run())
+    await until(lambda: "pruning failed" in caplog.text)
+
+    assert not running.done()
+    running.cancel()
+    await asyncio.wait([running])

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.errors import RegexUnsupported
+from app.store import regexes as module_under_test
 from app.store.regexes import AS_FUNCTION, compiled, deadline
 
 _NAME, _ARGUMENTS, in_time = AS_FUNCTION
@@ -74,3 +75,13 @@ def test_whatever_the_pattern_there_is_an_answer_or_a_refusal(pattern: str, text
     """No other failure reaches the database."""
     with suppress(RegexUnsupported):
         assert found(pattern, text) in (True, False)
+
+
+def test_what_was_looked_at_is_known_when_it_is_looked_at_again() -> None:
+    """A feed that ran out of time goes on from there, and not from the beginning for ever."""
+    name = "x" * 190 + "unique to this test"
+    found("uniq.e", name)
+    before = module_under_test._is_found.cache_info().hits
+
+    assert found("uniq.e", name)
+    assert module_under_test._is_found.cache_info().hits == before + 1

@@ -293,3 +293,18 @@ async def test_a_line_of_an_older_program_is_shown_as_a_new_one(url: str) -> Non
 
     assert (old.items, old.digest) == (new.items, new.digest)
     assert found == whole_job()
+
+
+def test_events_of_jobs_that_are_being_removed_do_not_stop_a_migration(url: str) -> None:
+    """Down in the middle of it, and up again."""
+    migrate(url)
+    engine = engine_of(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("INSERT INTO pruned VALUES ('a job', 1, 77)"))
+        connection.execute(sa.text("INSERT INTO event VALUES (1, 77, 1, 1, NULL, NULL, 1, 1, 0, '{}')"))
+    engine.dispose()
+
+    command.downgrade(migrations(url), "0005")
+    migrate(url)
+
+    assert "pruned" in tables_in(url)
