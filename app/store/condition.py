@@ -23,6 +23,15 @@ _WHY = {
     sqlite3.SQLITE_READONLY: "the database file or its folder can only be read; look at whose they are",
     sqlite3.SQLITE_CANTOPEN: "the database file or its folder cannot be opened; look at whose they are",
 }
+# Anybody may be told these, so they name no file.
+_UNTIL = (
+    ", so nothing is written any more. Stop the gateway, put a backup in its place with gateway restore FILE, and start it "
+    "again."
+)
+_GONE = (
+    "A file of the database was deleted or replaced while the gateway had it open, so nothing is written any more. Stop the "
+    "gateway, see that the right database is in its place (gateway restore FILE puts a backup there), and start it again."
+)
 _BESIDE = ("", "-wal", "-shm")
 
 
@@ -37,11 +46,7 @@ class Condition:
     def check(self) -> None:
         """Raises StoreAway once nothing is written any more, with what to do."""
         if self._stopped is None and (gone := self._gone()) is not None:
-            self._stop(
-                f"The file {gone} was deleted or replaced while the gateway had it open, so nothing is written any more. "
-                f"Stop the gateway, see that the right database is at {self._path} (gateway restore FILE puts a backup "
-                "there), and start it again."
-            )
+            self._stop(_GONE, gone)
         if self._stopped is not None:
             raise StoreAway(self._stopped)
 
@@ -74,17 +79,17 @@ class Condition:
 
     def _told(self, error: Exception, done: str) -> StoreAway:
         if code_of(error) in _DAMAGE:
-            self._stop(damaged(self._path, error))
+            self._stop(f"The database is damaged ({_words(error)}){_UNTIL}", self._path)
             return StoreAway(self._stopped or "")
         return away(error, done)
 
     def _gone(self) -> Path | None:
         return next((file for file, identity in self._open.items() if _identity(file) != identity), None)
 
-    def _stop(self, why: str) -> None:
+    def _stop(self, why: str, file: Path) -> None:
         if self._stopped is None:
             self._stopped = why
-            log.error("writing stopped", extra={"why": why})
+            log.error("writing stopped", extra={"why": why, "file": str(file)})
 
 
 def files_of(path: Path) -> list[Path]:
@@ -99,11 +104,8 @@ def away(error: Exception, done: str) -> StoreAway:
 
 
 def damaged(path: Path, error: Exception) -> str:
-    """The sentence for a file that is not as SQLite left it."""
-    return (
-        f"The database {path} is damaged ({_words(error)}), so nothing is written any more. Stop the gateway, put a backup "
-        "in its place with gateway restore FILE, and start it again."
-    )
+    """What is said where a file that is not as SQLite left it is not even opened."""
+    return f"The database {path} is damaged ({_words(error)}). Put a backup in its place: gateway restore FILE."
 
 
 def is_damage(error: Exception) -> bool:

@@ -30,7 +30,7 @@ async def kept_well(database: Database) -> AsyncIterator[None]:
 async def _keep_well(database: Database, connection: Own) -> None:
     while True:
         await asyncio.sleep(_EVERY_S)
-        with suppress(StoreAway):  # said already
+        with suppress(StoreAway, OSError):  # said already, or said by the next look
             database.condition.check()
             if database.condition.journal_bytes() > JOURNAL_BYTES:
                 await connection.write(bring_home)
