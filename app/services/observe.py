@@ -43,11 +43,8 @@ class Observer:
         self._latest: dict[UUID, Job] = {}
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
-    async def hear_router(self, report: JobReport, *, listed: bool = False, position: Mark | None = None) -> Job:
-        """Apply the Router's word. Raises JobPruned.
-
-        `listed`: it comes from the Router's changes; `position` says how far those have been heard with it.
-        """
+    async def hear_router(self, report: JobReport, *, position: Mark | None = None) -> Job:
+        """Apply the Router's word; `position` says how far its changes have been heard with it. Raises JobPruned."""
         me = await self._contact.me()
         async with self._turn(report.id):
             job = await self._history.job(report.id)
@@ -56,9 +53,9 @@ class Observer:
                     await self._history.keep_position(position)
                 raise JobPruned("The job was removed from the history, and is not taken up again.")
             if job is None:
-                return await self._keep(await self._introduced(report, me, listed=listed), position)
+                return await self._keep(await self._introduced(report, me, listed=position is not None), position)
             by = await self._asked_by(job, report)
-            told = course.hear_router(job, report, now=self._now(), by=by, listed=listed)
+            told = course.hear_router(job, report, now=self._now(), by=by, listed=position is not None)
             if told is not None:
                 return await self._keep(told, position)
             if position is not None:

@@ -45,14 +45,11 @@ class FakeHistory:
         self.away = False
         self.looks = 0
         self.pruned: set[UUID] = set()
-        self.refuses: UUID | None = None
         self._tell = tell
 
     async def keep(self, told: Told, *, position: Mark | None = None) -> None:
         """In one breath, then tell."""
         self._in_reach()
-        if told.job.id == self.refuses:
-            raise StoreAway("This one is refused.")
         await asyncio.sleep(0)
         events = [_numbered(told.job, new, number) for number, new in enumerate(told.events, len(self.log) + 1)]
         self.jobs[told.job.id] = told.job
