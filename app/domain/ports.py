@@ -61,8 +61,8 @@ class Router(Protocol):
 
     async def job(self, job_id: UUID) -> JobReport: ...
 
-    def changes(self, after: Mark | None) -> AbstractAsyncContextManager[AsyncIterator[Change]]:
-        """Every change of every job, in order, from a mark on; never ends by itself."""
+    def changes(self, after: Mark | None) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Change]]]:
+        """Every change of every job, in order, from a mark on, as many at a time as come together; never ends by itself."""
 
     async def operations(self) -> Sequence[Operation]: ...
 
@@ -193,20 +193,21 @@ class Storage(Protocol):
 class History(Protocol):
     """Our memory. Raises StoreAway when it is out of reach."""
 
-    async def keep(self, told: Told, *, position: Mark | None = None) -> None:
-        """Write the job's new state and its events down, then tell the listeners.
+    async def keep(self, *told: Told, position: Mark | None = None) -> None:
+        """Write new states of jobs and their events down, in this order, then tell the listeners.
 
-        `position` says how far the Router's changes have been heard; it is kept in the same breath.
+        `position` says how far the Router's changes have been heard; it is kept once all the news is, and alone where
+        they brought none. Raises StoreAway where some of the news was not written; what came after it may be.
         """
-
-    async def keep_position(self, position: Mark) -> None:
-        """Remember how far the Router's changes have been heard when they brought no news."""
 
     async def position(self) -> Mark | None:
         """How far the Router's changes have been heard. None: never."""
 
     async def job(self, job_id: UUID) -> Job | None:
         """What is known of a job. None: never heard of."""
+
+    async def known(self, job_ids: Collection[UUID]) -> Mapping[UUID, Job]:
+        """What is known of these jobs; those that were never heard of are not amongst them."""
 
     async def unfinished(self) -> Sequence[UUID]:
         """The jobs that are not over."""

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import Sequence
 
-from app.domain.errors import GatewayError, JobPruned
+from app.domain.errors import GatewayError
 from app.domain.jobs import Mark
 from app.domain.ports import History, Router
 from app.domain.reports import Change
@@ -73,16 +73,16 @@ class Changes:
         position = await self._history.position()
         reading = _Reading()
         async with self._router.changes(position) as changes:
-            async for change in changes:
+            async for together in changes:
                 self._failures = 0
-                await self._hear(change, position)
-                position = change.mark
-                if reading.has_caught_up(change):
+                await self._hear(together, position)
+                position = together[-1].mark
+                if [reading.has_caught_up(change) for change in together][-1]:
                     self._contact.heard()
 
-    async def _hear(self, change: Change, position: Mark | None) -> None:
-        if change.report is not None:
-            with suppress(JobPruned):
-                await self._observer.hear_router(change.report, position=change.mark)
-        elif position is not None and position.precedes(change.mark):
-            await self._history.keep_position(change.mark)
+    async def _hear(self, together: Sequence[Change], position: Mark | None) -> None:
+        reports = [change.report for change in together if change.report is not None]
+        if reports:
+            await self._observer.hear_changes(reports, position=together[-1].mark)
+        elif position is None or position.precedes(together[-1].mark):
+            await self._history.keep(position=together[-1].mark)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -43,24 +43,38 @@ class Observer:
         self._latest: dict[UUID, Job] = {}
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
-    async def hear_router(self, report: JobReport, *, position: Mark | None = None) -> Job:
-        """Apply the Router's word; `position` says how far its changes have been heard with it. Raises JobPruned."""
+    async def hear_router(self, report: JobReport) -> Job:
+        """Apply the Router's word of one job. Raises JobPruned."""
         me = await self._contact.me()
         async with self._turn(report.id):
             job = await self._history.job(report.id)
-            if job is None and await self._history.is_pruned(report.id):
-                if position is not None:
-                    await self._history.keep_position(position)
-                raise JobPruned("The job was removed from the history, and is not taken up again.")
-            if job is None:
-                return await self._keep(await self._introduced(report, me, listed=position is not None), position)
-            by = await self._asked_by(job, report)
-            told = course.hear_router(job, report, now=self._now(), by=by, listed=position is not None)
+            told = await self._heard(job, report, me, listed=False)
             if told is not None:
-                return await self._keep(told, position)
-            if position is not None:
-                await self._history.keep_position(position)
+                await self._keep(told)
+                return told.job
+            assert job is not None  # noqa: S101  (of one that was not known there is news)
             return job
+
+    async def hear_changes(self, reports: Sequence[JobReport], *, position: Mark) -> None:
+        """Apply the Router's changes in their order; they are kept together, and how far they have been heard last."""
+        me = await self._contact.me()
+        async with AsyncExitStack() as turns:
+            for job_id in {report.id for report in reports}:
+                await turns.enter_async_context(self._turn(job_id))
+            jobs = dict(await self._history.known({report.id for report in reports}))
+            news: list[Told] = []
+            heard_to = None
+            try:
+                for report in reports:
+                    with suppress(JobPruned):
+                        told = await self._heard(jobs.get(report.id), report, me, listed=True)
+                        if told is not None:
+                            jobs[report.id] = told.job
+                            news.append(told)
+                heard_to = position
+            finally:
+                # Whatever is wrong with one of them, those before it are kept.
+                await self._keep(*news, position=heard_to)
 
     async def forgotten(self, job_id: UUID) -> Job:
         """The Router says that there is no such job."""
@@ -90,7 +104,7 @@ class Observer:
             finally:
                 # Whatever is wrong with a line, those before it are kept.
                 if events or job is not before:
-                    await self._keep(Told(job=job, events=tuple(events)), None)
+                    await self._keep(Told(job=job, events=tuple(events)))
             return job
 
     async def stop_waiting(self, job_id: UUID) -> Job:
@@ -105,17 +119,26 @@ class Observer:
         """The status stream is read again."""
         return await self._apply(job_id, lambda job: course.upstream_back(job, now=self._now()))
 
+    async def _heard(self, job: Job | None, report: JobReport, me: Me, *, listed: bool) -> Told | None:
+        if job is not None:
+            has_moved = OF_MARKET_STATUS.get(report.market_status) is not job.phase
+            by = await self._asked_by(report) if has_moved else None
+            return course.hear_router(job, report, now=self._now(), by=by, listed=listed)
+        if await self._history.is_pruned(report.id):
+            raise JobPruned("The job was removed from the history, and is not taken up again.")
+        return await self._introduced(report, me, listed=listed)
+
     async def _introduced(self, report: JobReport, me: Me, *, listed: bool) -> Told:
         created_by = await self._creator(report) if report.owner.team == me.team else None
-        by = asked_by(await self._actions.of_job(report.id), report.actor)
+        by = await self._asked_by(report)
         streamed = report.is_streamed_to(me.team)
         return course.first_heard(report, streamed=streamed, created_by=created_by, by=by, listed=listed)
 
-    async def _asked_by(self, job: Job, report: JobReport) -> str | None:
-        """Who asked this gateway for what moved the job. None: nobody here, or it stays where it was."""
-        if report.actor is None or OF_MARKET_STATUS.get(report.market_status) is job.phase:
+    async def _asked_by(self, report: JobReport) -> str | None:
+        """Who asked this gateway for what moved the job. None: nobody here."""
+        if report.actor is None or report.actor.client_ref is None:
             return None
-        return asked_by(await self._actions.of_job(job.id), report.actor)
+        return asked_by(await self._actions.of_job(report.id), report.actor)
 
     async def _creator(self, report: JobReport) -> str | None:
         """Who asked for it, however its create was answered: the reference was kept before it was sent.
@@ -127,14 +150,16 @@ class Observer:
         await self._actions.made(report.client_ref, job_id=report.id)
         return await self._actions.creator(report.id)
 
-    async def _keep(self, told: Told, position: Mark | None) -> Job:
-        self._latest.pop(told.job.id, None)  # whether it was kept is not known before the end
-        await self._history.keep(told, position=position)
-        if not told.job.is_over:
-            self._latest[told.job.id] = told.job
-        if len(self._latest) > _LATEST:
+    async def _keep(self, *news: Told, position: Mark | None = None) -> None:
+        for told in news:
+            self._latest.pop(told.job.id, None)  # whether it was kept is not known before the end
+        await self._history.keep(*news, position=position)
+        self._latest |= {told.job.id: told.job for told in news}
+        for told in news:
+            if told.job.is_over:
+                self._latest.pop(told.job.id, None)
+        while len(self._latest) > _LATEST:
             del self._latest[next(iter(self._latest))]
-        return told.job
 
     async def _apply(self, job_id: UUID, rule: Callable[[Job], Told | None]) -> Job:
         async with self._turn(job_id):
@@ -142,7 +167,8 @@ class Observer:
             told = rule(job)
             if told is None:
                 return job
-            return await self._keep(told, None)
+            await self._keep(told)
+            return told.job
 
     def _turn(self, job_id: UUID) -> AbstractAsyncContextManager[None]:
         return self._turns.setdefault(job_id, asyncio.Lock())

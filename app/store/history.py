@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from typing import Any, TypeVar
@@ -74,13 +74,9 @@ class SqlHistory:
         self._writer = writer
         self._looking = asyncio.Semaphore(_LOOKING_AT_ONCE)
 
-    async def keep(self, told: Told, *, position: Mark | None = None) -> None:
-        """Write the job's new state and its events down, then tell the listeners."""
+    async def keep(self, *told: Told, position: Mark | None = None) -> None:
+        """Write new states of jobs and their events down, in this order, then tell the listeners."""
         await self._writer.keep(told, position=position)
-
-    async def keep_position(self, position: Mark) -> None:
-        """Remember how far the Router's changes have been heard when they brought no news."""
-        await self._writer.keep(None, position=position)
 
     async def position(self) -> Mark | None:
         """How far the Router's changes have been heard. None: never."""
@@ -92,6 +88,13 @@ class SqlHistory:
         """What is known of a job. None: never heard of."""
         rows = await self._database.read(lambda connection: _STATE.done(connection, {"job_id": str(job_id)}))
         return kept_job(*rows[0]) if rows else None
+
+    async def known(self, job_ids: Collection[UUID]) -> Mapping[UUID, Job]:
+        """What is known of these jobs; those that were never heard of are not amongst them."""
+        found = await self._database.read(
+            lambda connection: [_STATE.done(connection, {"job_id": str(job_id)}) for job_id in job_ids]
+        )
+        return {job.id: job for job in (kept_job(*rows[0]) for rows in found if rows)}
 
     async def unfinished(self) -> Sequence[UUID]:
         """The jobs that are not over."""

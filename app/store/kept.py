@@ -1,36 +1,34 @@
 """What a batch of news makes of the tables of jobs: rows, states, words and rollups, written together."""
 
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, select, union, update
+from sqlalchemy import bindparam, func, select, union_all, update
 from sqlalchemy.dialects.sqlite import insert
 
 from app.domain.events import Kind, NewEvent
 from app.domain.jobs import Job
 from app.domain.phases import Phase
 from app.store import texts
-from app.store.numbers import PHASES, least_key, to_us
+from app.store.numbers import KEYS_EACH, PHASES, least_key, to_us
 from app.store.prepared import Prepared
 from app.store.rollups import Tally, kinds, phase_in
 from app.store.rows import job_values, over_us, state_values
 from app.store.tables import JOBS, LABELS, PRUNED, STATES
 
-_LOOKED_AT = 1_000
 _REMEMBERED = 10_000
 
 _KNOWN = Prepared(
     select(JOBS.c.key, JOBS.c.phase, JOBS.c.since_us).where(JOBS.c.job_id == bindparam("job_id")),
 )
 _TAKEN = Prepared(
-    union(
-        select(JOBS.c.key).where(JOBS.c.key >= bindparam("least")),
-        select(PRUNED.c.job_key).where(PRUNED.c.job_key >= bindparam("least")),
+    union_all(
+        *(
+            select(func.max(key)).where(key >= bindparam("least"), key < bindparam("beyond"))
+            for key in (JOBS.c.key, PRUNED.c.job_key)
+        )
     )
-    .order_by("key")
-    .limit(_LOOKED_AT)
 )
 _REMOVED = Prepared(select(PRUNED.c.job_id).where(PRUNED.c.job_id == bindparam("job_id")))
 _NEW_JOB = Prepared(insert(JOBS), *JOBS.columns)
@@ -89,6 +87,7 @@ class Batch:
         self._received = received
         self._known = known
         self._jobs: dict[str, Kept] = {}
+        self._free_from: dict[int, int] = {}
         self._tally = Tally()
 
     def job(self, job: Job) -> Kept | None:
@@ -140,12 +139,15 @@ class Batch:
         return Kept(key=self._free(least_key(created_us)), job=job, was=None, phase=_FIRST, since_us=created_us)
 
     def _free(self, least: int) -> int:
-        """The first number from here on that no job has."""
-        here = {kept.key for kept in self._jobs.values() if kept.was is None}
-        for key in _numbers_from(least, connection=self._connection):
-            if key not in here:
-                return key
-        raise AssertionError  # numbers do not end
+        """A number of this moment that no job has, nor had; of the next moment that has one, where so many are of this."""
+        while True:
+            beyond = least + KEYS_EACH
+            rows = _TAKEN.done(self._connection, {"least": least, "beyond": beyond})
+            free: int = max([self._free_from.get(least, least), *(row[0] + 1 for row in rows if row[0] is not None)])
+            if free < beyond:
+                self._free_from[least] = free + 1
+                return free
+            least = beyond
 
     def _settle(self, kept: Kept) -> None:
         """Where a job moved and no event says so, it moved now."""
@@ -174,19 +176,6 @@ class Batch:
         _MOVED_JOB.done(connection, values)
         self._tally.count(kinds(job.operation, job.owner.user, to_us(job.created)), was, -1)
         self._tally.count(kinds(job.operation, job.owner.user, to_us(job.created)), kept.phase, 1)
-
-
-def _numbers_from(least: int, *, connection: sqlite3.Connection) -> Iterator[int]:
-    """Those from here on that are free in the table."""
-    while True:
-        taken = {row[0] for row in _TAKEN.done(connection, {"least": least})}
-        until = max(taken) if len(taken) == _LOOKED_AT else None
-        number = least
-        while until is None or number <= until:
-            if number not in taken:
-                yield number
-            number += 1
-        least = number
 
 
 _FIRST = PHASES[Phase.CREATED]

@@ -46,20 +46,32 @@ class Writer:
         self._last = 0
         self._closed = False
 
-    async def keep(self, told: Told | None, *, position: Mark | None) -> None:
-        """Return once it is durable and told. Raises StoreAway when it was not written."""
-        if self._closed:
-            raise StoreAway("The gateway is stopping.")
-        done = asyncio.get_running_loop().create_future()
-        await self._queue.put(_Entry(told=told, position=position, done=done))
+    async def keep(self, told: Sequence[Told], *, position: Mark | None) -> None:
+        """Return once it is durable and told. Raises StoreAway when some of it was not written.
+
+        The position stands for all that comes before it: it is written with the only one, or after all of several.
+        """
+        if len(told) > 1:
+            await self._written([(one, None) for one in told])
+            told = ()
+        if told or position is not None:
+            await self._written([(told[0] if told else None, position)])
+
+    async def _written(self, news: Sequence[tuple[Told | None, Mark | None]]) -> None:
+        handed_in: list[asyncio.Future[None]] = []
         try:
-            await asyncio.shield(done)
-        except asyncio.CancelledError:
-            # It will be written; what comes next for this job is to be applied to that.
-            await asyncio.wait([done])
-            if not done.cancelled():
-                done.exception()  # looked at, since nobody is left to be told
-            raise
+            for told, position in news:
+                if self._closed:
+                    raise StoreAway("The gateway is stopping.")
+                done = asyncio.get_running_loop().create_future()
+                await self._queue.put(_Entry(told=told, position=position, done=done))
+                handed_in.append(done)
+        finally:
+            # It will be written, whoever is cancelled; what comes next for its jobs is to be applied to that.
+            await _all(handed_in)
+        failures = [failure for done in handed_in if (failure := done.exception())]
+        if failures:
+            raise failures[0]
 
     async def run(self) -> None:
         """Write until `close`; what was handed in before is written still."""
@@ -149,6 +161,19 @@ _POSITION = Prepared(
 def _roll_back(connection: sqlite3.Connection) -> None:
     with suppress(sqlite3.Error):  # it says what the commit said before it
         connection.rollback()
+
+
+async def _all(done: Sequence["asyncio.Future[None]"]) -> None:
+    """Return, or be cancelled, only once all of them are."""
+    try:
+        if done:
+            await asyncio.wait(done)
+    except asyncio.CancelledError:
+        await asyncio.wait(done)
+        raise
+    finally:
+        for one in done:
+            one.exception()  # looked at, since it may be that nobody is left to be told
 
 
 def _fail(batch: Sequence[_Entry], error: Exception) -> None:

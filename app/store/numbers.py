@@ -48,6 +48,7 @@ VERB_OF = {number: verb for verb, number in VERBS.items()}
 ROLE_OF = {number: role for role, number in ROLES.items()}
 
 _KEY_BITS = 10
+KEYS_EACH = 1 << _KEY_BITS
 _LAST_US = 2**52
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

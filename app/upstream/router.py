@@ -7,7 +7,7 @@ from uuid import UUID
 
 import httpx
 
-from app.domain.errors import AgreementNotKnown, AssetNotKnown, JobNotKnown, RequestNotKnown
+from app.domain.errors import AgreementNotKnown, AssetNotKnown, Garbled, JobNotKnown, RequestNotKnown
 from app.domain.jobs import Mark, NewJob
 from app.domain.network import AccessRequest, Agreement, Asset, NewAgreement, Operation, Preflight, Usage
 from app.domain.reports import Change, JobReport, Me
@@ -76,7 +76,7 @@ class HttpRouter:
         return await self._calls.read(f"/v1/jobs/{job_id}", JobReport, missing=JobNotKnown)
 
     @asynccontextmanager
-    async def changes(self, after: Mark | None) -> AsyncIterator[AsyncIterator[Change]]:
+    async def changes(self, after: Mark | None) -> AsyncIterator[AsyncIterator[Sequence[Change]]]:
         query = {"epoch": after.epoch, "after": str(after.sequence)} if after else {}
         with reading(ROUTER):
             async with begun(self._streams, "/v1/changes", params=query) as response:
@@ -133,12 +133,23 @@ class HttpRouter:
         return await self._calls.write(path, AccessRequest, body=body, missing=RequestNotKnown)
 
 
-async def _changes(response: httpx.Response, *, within_s: float) -> AsyncIterator[Change]:
+async def _changes(response: httpx.Response, *, within_s: float) -> AsyncIterator[Sequence[Change]]:
     # A job document that a call can bring, a change can bring too; one over the limit would be met again for ever.
     async for lines in lines_of(response, within_s=within_s, longest=MAX_ANSWER_BYTES):
-        for line in lines:
-            if isinstance(line, TooLong) or line:
-                yield parsed(b"" if isinstance(line, TooLong) else line, ChangeLine, peer=ROUTER).value()
+        changes: list[Change] = []
+        try:
+            changes.extend(_change(line) for line in lines if line != b"")
+        except Garbled:
+            # Those before it are there, and are news all the same.
+            if changes:
+                yield changes
+            raise
+        if changes:
+            yield changes
+
+
+def _change(line: bytes | TooLong) -> Change:
+    return parsed(b"" if isinstance(line, TooLong) else line, ChangeLine, peer=ROUTER).value()
 
 
 def _text(value: UUID | None) -> str | None:

@@ -1,6 +1,7 @@
 """Teams that speak to the network we carry with our client, and what they commonly do."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -43,10 +44,17 @@ async def submitted(team: Team, new: NewJob = INTERSECTION) -> JobReport:
     return await team.router.submit((await created(team, new)).id, client_ref="a deed")
 
 
+async def one_by_one(changes: AsyncIterator[Sequence[Change]]) -> AsyncIterator[Change]:
+    """However many of them come together."""
+    async for together in changes:
+        for change in together:
+            yield change
+
+
 async def heard(team: Team, job_id: UUID, wanted: str, *, after: Mark | None = None) -> Change:
     """The first change of the job that says so."""
     async with asyncio.timeout(WITHIN_S), team.router.changes(after) as changes:
-        async for change in changes:
+        async for change in one_by_one(changes):
             if change.report is not None and change.report.id == job_id and change.report.market_status == wanted:
                 return change
     raise AssertionError("the changes ended")

@@ -106,7 +106,7 @@ class Gateway:
             return False
         change = self.router.changes[known]
         assert change.report is not None
-        await self.observer.hear_router(change.report, position=change.mark)
+        await self.observer.hear_changes([change.report], position=change.mark)
         return True
 
     async def hear_change_again(self, back: int) -> None:
@@ -116,7 +116,7 @@ class Gateway:
             return
         change = self.router.changes[max(0, position.sequence - 1 - back)]
         assert change.report is not None
-        await self.observer.hear_router(change.report, position=change.mark)
+        await self.observer.hear_changes([change.report], position=change.mark)
 
     async def hear_next_line(self, job_id: UUID) -> bool:
         """What a follower does with the next line. False: it has none to hear."""

@@ -47,20 +47,16 @@ class FakeHistory:
         self.pruned: set[UUID] = set()
         self._tell = tell
 
-    async def keep(self, told: Told, *, position: Mark | None = None) -> None:
+    async def keep(self, *told: Told, position: Mark | None = None) -> None:
         """In one breath, then tell."""
         self._in_reach()
         await asyncio.sleep(0)
-        events = [_numbered(told.job, new, number) for number, new in enumerate(told.events, len(self.log) + 1)]
-        self.jobs[told.job.id] = told.job
-        self.log += events
+        before = len(self.log)
+        for one in told:
+            self.jobs[one.job.id] = one.job
+            self.log += [_numbered(one.job, new, number) for number, new in enumerate(one.events, len(self.log) + 1)]
         self.heard_to = position or self.heard_to
-        self._tell(events)
-
-    async def keep_position(self, position: Mark) -> None:
-        """Without news."""
-        self._in_reach()
-        self.heard_to = position
+        self._tell(self.log[before:])
 
     async def position(self) -> Mark | None:
         """How far."""
@@ -72,6 +68,12 @@ class FakeHistory:
         self._in_reach()
         await asyncio.sleep(0)
         return self.jobs.get(job_id)
+
+    async def known(self, job_ids: Collection[UUID]) -> Mapping[UUID, Job]:
+        """As kept last."""
+        self._in_reach()
+        await asyncio.sleep(0)
+        return {job_id: self.jobs[job_id] for job_id in job_ids if job_id in self.jobs}
 
     async def unfinished(self) -> Sequence[UUID]:
         """Not over."""
@@ -435,7 +437,7 @@ class FakeRouter:
         return self.jobs[job_id]
 
     @asynccontextmanager
-    async def changes(self, after: Mark | None) -> AsyncIterator[AsyncIterator[Change]]:
+    async def changes(self, after: Mark | None) -> AsyncIterator[AsyncIterator[Sequence[Change]]]:
         """What was told with `tell`, from a mark on."""
         self._in_reach()
         self.listened_after.append(after)
@@ -557,7 +559,7 @@ class FakeRouter:
         if self.away:
             raise Unreachable("The Router is away.")
 
-    async def _from(self, after: Mark | None) -> AsyncIterator[Change]:
+    async def _from(self, after: Mark | None) -> AsyncIterator[Sequence[Change]]:
         last = after
         while True:
             async with self._changed:
@@ -565,9 +567,9 @@ class FakeRouter:
                     await self._changed.wait()
                 if self._cut:
                     raise Unreachable("The feed broke off.")
-                change = self._after(last)[0]
-            last = change.mark
-            yield change
+                together = self._after(last)
+            last = together[-1].mark
+            yield together
 
     def _after(self, last: Mark | None) -> list[Change]:
         return [change for change in self._changes if last is None or last.precedes(change.mark)]

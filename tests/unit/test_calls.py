@@ -174,7 +174,7 @@ async def lines_heard(access_points: HttpAccessPoints, url: str, *, after: Mark 
 
 async def changes_heard(router: HttpRouter, *, after: Mark | None = None) -> list[Change]:
     async with router.changes(after) as changes:
-        return [change async for change in changes]
+        return [change async for together in changes for change in together]
 
 
 async def one_piece() -> AsyncIterator[bytes]:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
@@ -263,11 +264,58 @@ async def test_the_position_is_kept_with_the_news_it_came_with(log: Log) -> None
         assert await history.position() == Mark(epoch="router", sequence=5)
 
 
+async def test_the_position_is_kept_once_all_the_news_before_it_is(log: Log) -> None:
+    """Kept before, what could not be written would never be heard again."""
+    to_here, further = (Mark(epoch="router", sequence=sequence) for sequence in (5, 9))
+
+    async with log.open() as history:
+        await history.keep(told_messages(RUNNING, 1), told_messages(OTHER, 1), position=to_here)
+        news = (told_messages(RUNNING, 2), told_messages(OTHER, 1), told_messages(RUNNING, 3))
+
+        with pytest.raises(StoreAway):
+            await history.keep(*news, position=further)
+
+        assert await history.position() == to_here
+        assert [(event.job_id, event.data) for event in log.told] == [
+            (JOB, "1"),
+            (OTHER_JOB, "1"),
+            (JOB, "2"),
+            (JOB, "3"),
+        ]
+
+
+async def test_who_stops_waiting_for_much_news_leaves_it_all(log: Log) -> None:
+    """What comes next for its jobs is applied to that."""
+    news = [told_messages(RUNNING, n) for n in range(20)]
+
+    async with log.open() as history:
+        leaving = asyncio.ensure_future(history.keep(*news))
+        await asyncio.wait([leaving], timeout=0)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        told_by_then = len(log.told)
+
+    assert told_by_then == 20
+
+
+async def test_any_number_of_jobs_may_be_of_one_moment(log: Log) -> None:
+    """An import has them by the thousand; each has its own place, in the order told, also beside those of a restart."""
+    jobs = [replace(RUNNING, id=UUID(int=number)) for number in range(2_500)]
+
+    async with log.open() as history:
+        await outcomes(history, *(Told(job=job) for job in jobs[:1_000]))
+    async with log.open() as history:
+        await outcomes(history, *(Told(job=job) for job in jobs[1_000:]))
+        listed = await history.found(JobFilter(), limit=3_000)
+
+    assert [job.id for job in listed] == [job.id for job in reversed(jobs)]
+
+
 async def test_a_position_without_news_is_kept(log: Log) -> None:
     """A quiet Router's feed moves on, too."""
     async with log.open() as history:
-        await history.keep_position(Mark(epoch="router", sequence=5))
-        await history.keep_position(Mark(epoch="replaced", sequence=1))
+        await history.keep(position=Mark(epoch="router", sequence=5))
+        await history.keep(position=Mark(epoch="replaced", sequence=1))
     async with log.open() as history:
         position = await history.position()
 
