@@ -15,7 +15,7 @@ from app.domain.phases import BUCKETS, Bucket
 from app.store.numbers import PHASES
 from benchmarks._asking import Asking, asking
 from benchmarks._fan import SERVERS, child, cpu_s
-from tests.support.scripted import TOKEN, scripted_network
+from tests.support.scripted import TOKEN, ScriptedNetwork, scripted_network
 
 _FOR_EVER_S = 86_400.0
 _WITHIN_S = 120.0
@@ -25,30 +25,31 @@ _QUIET_S, _QUIET_SHARE = 1.0, 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembering:
-    """One that runs and has come to rest: its process, how to ask it, and how long it took to be ready."""
+    """One that runs and has come to rest: its process, its log, how to ask it, and how long it took to be ready."""
 
     pid: int
     port: int
+    log: Path
     asking: Asking
     ready_s: float
 
 
 @asynccontextmanager
-async def remembering(file: Path) -> AsyncIterator[Remembering]:
+async def remembering(file: Path, prepared: ScriptedNetwork | None = None) -> AsyncIterator[Remembering]:
     """For as long as the block lasts. It writes nothing: all that the Router knows it has heard."""
-    async with scripted_network() as network:
+    async with scripted_network(prepared) as network:
         network.life_sign_s = _FOR_EVER_S
         for job_id in _unfinished(file):
             await network.router_says("running", job_id=job_id)
         began = time.perf_counter()
-        async with _serving(file, router_url=network.url) as (pid, port), asking(port, pid=pid) as asked:
+        async with _serving(file, router_url=network.url) as (pid, port, log), asking(port, pid=pid) as asked:
             ready_s = await _ready(asked) - began
             await _at_rest(pid)
-            yield Remembering(pid=pid, port=port, asking=asked, ready_s=ready_s)
+            yield Remembering(pid=pid, port=port, log=log, asking=asked, ready_s=ready_s)
 
 
 @asynccontextmanager
-async def _serving(file: Path, *, router_url: str) -> AsyncIterator[tuple[int, int]]:
+async def _serving(file: Path, *, router_url: str) -> AsyncIterator[tuple[int, int, Path]]:
     settings = {
         "GATEWAY_PORT": "0",
         "GATEWAY_DATABASE_URL": f"sqlite:///{file}",
@@ -69,7 +70,7 @@ async def _serving(file: Path, *, router_url: str) -> AsyncIterator[tuple[int, i
                 line = (await process.stdout.readline()).decode()
             if not line:
                 raise RuntimeError(log.read_text())
-            yield process.pid, urlsplit(line.removeprefix("Serving on ").strip()).port or 0
+            yield process.pid, urlsplit(line.removeprefix("Serving on ").strip()).port or 0, log
 
 
 async def _ready(asked: Asking) -> float:

@@ -18,7 +18,7 @@ from app.store.heads import newest
 from app.store.numbers import KINDS
 from app.store.places import parts, together, values
 from app.store.rows import digest, kept_job
-from app.store.searching import search
+from app.store.searching import is_to_be_looked_for, search
 
 _FROM_THE_NEWEST = 2**63 - 1
 # Only of lines that are shown anew the rest of the job is needed.
@@ -96,7 +96,7 @@ def _rows(
     is_over: Callable[[], bool],
 ) -> tuple[list[Any], int | None]:
     """The key and these columns of the states of jobs that fit; the last row that was looked at, where others may follow."""
-    if wanted.name_regex is None and wanted.words is None:
+    if not is_to_be_looked_for(wanted):
         selects = [part.fitting() for part in parts(wanted)]
         if not selects:
             return [], None

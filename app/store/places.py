@@ -10,7 +10,11 @@ from app.store.numbers import PHASES, least_key, to_us
 # How far the number of a row may be above that of its moment: so many jobs would have to be of one moment.
 _NUMBERED_WITHIN = 2**40
 _LAST = 2**63 - 1
-
+# Of so many phases each is looked up in an index; of more, the row itself says.
+_FEW_PHASES = 2
+_BESIDE_LABELS = {"owner": "job_label_owned", "operation": "job_label_operated"}
+# What the numbers of rows tell already.
+_MOMENTS = ("from", "to")
 
 # Down which index, by what drives.
 _SOURCES: dict[tuple[str, ...], str] = {
@@ -41,18 +45,15 @@ class Part:
 
     def fitting(self) -> str:
         """SELECT the `key` of the next of them that fit, below `:below`, so many as `:limit`."""
-        return self._down("", (*self.where, *self.left))
+        return self._down((*self.where, *self.left))
 
-    def looked_at(self, *more: str) -> str:
-        """SELECT the next of them whether they fit or not: `key`, `job_name` and whether it `fits`, all in all."""
-        fits = " AND ".join((*self.left, *more)) or "1"
-        return self._down(f", job.job_name, ({fits}) AS fits", self.where)
+    def looked_at(self) -> str:
+        """SELECT the next of them whether they fit or not."""
+        return self._down(self.where)
 
-    def _down(self, columns: str, conditions: Sequence[str]) -> str:
+    def _down(self, conditions: Sequence[str]) -> str:
         where = " AND ".join((*conditions, f"{self.key} < :below"))
-        return (
-            f"SELECT {self.key} AS key{columns} FROM {self.source} WHERE {where} ORDER BY {self.key} DESC LIMIT :limit"
-        )
+        return f"SELECT {self.key} AS key FROM {self.source} WHERE {where} ORDER BY {self.key} DESC LIMIT :limit"
 
 
 def together(selects: Sequence[str]) -> str:
@@ -64,16 +65,69 @@ def together(selects: Sequence[str]) -> str:
 
 
 def parts(wanted: JobFilter) -> Sequence[Part]:
-    """All the jobs that fit, its pattern and words apart, in parts that have none in common."""
+    """All the jobs that fit, its pattern and words apart, in parts that have none in common; nothing, where none can."""
     fields = _fields(wanted)
-    driving = _driving(wanted, fields)
-    if driving is None:
-        return [_labelled(wanted, fields)]
+    driving = _driving(fields, wanted)
     part = _part(_SOURCES[driving], fields, *driving)
     if "phases" not in driving:
         return [part]
     each = (f"job.phase = {PHASES[phase]}" for phase in sorted(wanted.phases or ()))
     return [replace(part, where=(condition, *part.where[1:])) for condition in each]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A way to what is wanted, its pattern and words apart: pieces of rows, and what is looked up of each of them.
+
+    `piece` SELECTs the `key` of the next rows, below `:below`, so many as `:limit`; `source` has the job of such a row.
+    """
+
+    piece: str
+    where: tuple[str, ...] = ()
+    source: str = "job"
+
+
+def ways(wanted: JobFilter) -> Sequence[Way]:
+    """Each that there is; none, where no job can fit. Which is the shortest is not known before one has gone it."""
+    fields = _fields(wanted)
+    driving = _driving(fields, wanted)
+    found = []
+    if driving or not wanted.labels:
+        some = parts(wanted)
+        if not some:
+            return []
+        found.append(Way(piece=together([one.looked_at() for one in some]), where=_of_pieces(some[0].left)))
+    found += (_by_label(wanted, number) for number in range(len(wanted.labels)))
+    # One that leaves nothing to be looked up is the shortest.
+    return [way for way in found if not way.where][:1] or found
+
+
+def is_of_all(wanted: JobFilter) -> bool:
+    """Whether nothing is wanted but moments."""
+    return set(_fields(wanted)) <= {*_MOMENTS, "created_after", "created_before"}
+
+
+def way_by(piece: str, wanted: JobFilter) -> Way:
+    """Down something else that has the numbers of rows."""
+    return _looked_up(piece, _fields(wanted), wanted)
+
+
+def _by_label(wanted: JobFilter, number: int) -> Way:
+    part, fields = _labelled(wanted, _fields(wanted), number)
+    return _looked_up(part.looked_at(), fields, wanted)
+
+
+def _looked_up(piece: str, fields: Mapping[str, Sequence[str]], wanted: JobFilter) -> Way:
+    """In the index that has most of what is wanted, and little else."""
+    fields = {name: conditions for name, conditions in fields.items() if name not in _MOMENTS}
+    driving = _driving(fields, wanted)
+    is_of_many = "phases" in driving and len(wanted.phases or ()) > _FEW_PHASES
+    part = _part(_SOURCES[() if is_of_many else driving], fields, *driving)
+    return Way(piece=piece, where=_of_pieces((*part.where, *part.left)), source=part.source)
+
+
+def _of_pieces(conditions: Sequence[str]) -> tuple[str, ...]:
+    return tuple(one.replace("job.key", "piece.key") for one in conditions)
 
 
 def beginning(wanted: JobFilter, below: int) -> int:
@@ -83,13 +137,8 @@ def beginning(wanted: JobFilter, below: int) -> int:
     return min(below, least_key(to_us(wanted.created_before)) + _NUMBERED_WITHIN)
 
 
-def is_narrowed(wanted: JobFilter) -> bool:
-    """Whether by something else than moments."""
-    return _driving(wanted, _fields(wanted)) != ()
-
-
-def _driving(wanted: JobFilter, fields: Collection[str]) -> tuple[str, ...] | None:
-    """What is rarest, as a rule. None: a label."""
+def _driving(fields: Collection[str], wanted: JobFilter) -> tuple[str, ...]:
+    """What is rarest, as a rule, of what has an index."""
     phases = ("phases",) if "phases" in fields else ()
     # Jobs that are not over are few, however many there are.
     is_rare = wanted.phases is not None and not wanted.phases & BUCKETS[Bucket.HISTORY]
@@ -98,11 +147,9 @@ def _driving(wanted: JobFilter, fields: Collection[str]) -> tuple[str, ...] | No
         return ("id",)
     if "name" in fields:
         return (*phases, "name")
-    if not is_rare and any(value is not None for _, value in wanted.labels):
-        return None
     if phases and (is_rare or by in _ONE_OR_NONE):
         return (*phases, *by[:1])
-    return by if by or not wanted.labels else None
+    return by
 
 
 _ONE_OR_NONE = ((), ("owner",), ("operation",))
@@ -136,22 +183,20 @@ def _part(source: str, fields: Mapping[str, Sequence[str]], *driving: str) -> Pa
     return Part(source=source, where=tuple(where), left=tuple(left))
 
 
-def _labelled(wanted: JobFilter, fields: Mapping[str, Sequence[str]]) -> Part:
-    """Down a label that has a value, if any has. Operation and owner stand beside it."""
-    first = next((number for number, (_, value) in enumerate(wanted.labels) if value is not None), 0)
-    where = [f"first.name = :label_{first}"]
-    index = "job_label_named"
-    if wanted.labels[first][1] is not None:
-        where.append(f"first.value = :value_{first}")
-        index = ""
-    rest = {**fields, "labels": [one for number, one in enumerate(fields["labels"]) if number != first]}
-    if index == "":
-        for name in ("owner", "operation"):
-            rest[name] = [one.replace("job.", "first.") for one in fields.get(name, ())]
-    hint = f" INDEXED BY {index}" if index else " NOT INDEXED"
-    part = _part(f"job_label AS first{hint} CROSS JOIN job ON job.key = first.job_key", rest)
+def _labelled(
+    wanted: JobFilter, fields: Mapping[str, Sequence[str]], number: int
+) -> tuple[Part, Mapping[str, Sequence[str]]]:
+    """Down one of the labels, with the owner or the operation if it has a value, and what that leaves to be looked up."""
+    rest = {**fields, "labels": [one for at, one in enumerate(fields["labels"]) if at != number]}
+    where, index = [f"first.name = :label_{number}"], "INDEXED BY job_label_named"
+    if wanted.labels[number][1] is not None:
+        where.append(f"first.value = :value_{number}")
+        beside = next((name for name in _BESIDE_LABELS if name in rest), None)
+        index = "NOT INDEXED" if beside is None else f"INDEXED BY {_BESIDE_LABELS[beside]}"
+        where += (one.replace("job.", "first.") for one in rest.pop(beside or "", ()))
+    part = _part(f"job_label AS first {index}", rest)
     key = "first.job_key"
-    return replace(part, key=key, where=(*where, *(one.replace("job.key", key) for one in part.where)))
+    return replace(part, key=key, where=(*where, *(one.replace("job.key", key) for one in part.where))), rest
 
 
 def _fields(wanted: JobFilter) -> dict[str, Sequence[str]]:

@@ -81,13 +81,15 @@ class EventRow(SQLModel, table=True):
 class LabelRow(SQLModel, table=True):
     """A label of a job, in the order of lists for each name and value; written with the job's row, and never changed.
 
-    Operation and owner stand here, too, so that many labelled jobs are looked at without their rows.
+    Operation and owner stand here, too, so that those of a label and an owner are in the order of lists.
     """
 
     __tablename__ = "job_label"
     __table_args__ = (
         Index("job_label_of", "job_key", "name"),
         Index("job_label_named", "name", "job_key"),
+        Index("job_label_owned", "name", "value", "owner", "job_key"),
+        Index("job_label_operated", "name", "value", "operation", "job_key"),
         {"sqlite_with_rowid": False},
     )
 

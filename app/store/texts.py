@@ -5,6 +5,8 @@ They hold no text of their own, so what is taken out of them must be said as it 
 
 import re
 import sqlite3
+from collections.abc import Collection, Sequence
+from contextlib import closing
 
 import msgspec
 
@@ -19,6 +21,11 @@ _INSERT_NAME = "INSERT INTO job_trigrams (rowid, job_name) VALUES (?, ?)"
 _DELETE_NAME = "INSERT INTO job_trigrams (job_trigrams, rowid, job_name) VALUES ('delete', ?, ?)"
 _ASKED = re.compile(r'"([^"]*)"|([^\s"]+)')
 _SHOWN = "SELECT shown FROM job_state WHERE key = ?"
+
+
+_TABLE = "SELECT sql FROM sqlite_master WHERE name = 'job_words'"
+_SHOWN_OF = "SELECT key, shown FROM job_state WHERE key IN ({})"
+_HAVING = "SELECT rowid FROM job_words WHERE job_words MATCH ?"
 
 
 class _Texts(msgspec.Struct):
@@ -65,6 +72,20 @@ def remove(connection: sqlite3.Connection, key: int) -> None:
     was = _kept(connection, key)
     connection.execute(_DELETE_WORDS, _words(key, was))
     connection.execute(_DELETE_NAME, (key, _unbroken(was.job_name)))
+
+
+def having(connection: sqlite3.Connection, keys: Sequence[int], match: str) -> Collection[int]:
+    """Those of a few jobs that the words stand in.
+
+    They are looked for in an index of these jobs alone: to be asked for one row after another takes the index of all
+    a quarter of a millisecond each.
+    """
+    lines = connection.execute(_SHOWN_OF.format(", ".join("?" * len(keys))), keys).fetchall()
+    with closing(sqlite3.connect(":memory:")) as index:
+        index.execute(*connection.execute(_TABLE).fetchone())
+        texts = ((key, msgspec.json.decode(line, type=_Texts)) for key, line in lines)
+        index.executemany(_INSERT_WORDS, (_words(key, one) for key, one in texts))
+        return {key for (key,) in index.execute(_HAVING, (match,))}
 
 
 def _kept(connection: sqlite3.Connection, key: int) -> _Texts:

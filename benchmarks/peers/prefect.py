@@ -79,7 +79,9 @@ async def _states(theirs: Asking, run: str) -> None:
         network.life_sign_s = _LIFE_SIGN_S
         async with gateway(network, GATEWAY_RECONCILE_S="86400") as (pid, port), asking(port, pid=pid) as ours:
             rates = [(await _heard_rate(network, ours), await _set_rate(theirs, run)) for _ in range(_RUNS)]
-    print("States of jobs: the gateway hears them in their order, and keeps together what came together; Prefect one after another")
+    print(
+        "States of jobs: the gateway hears them in their order, and keeps together what came together; Prefect one after another"
+    )
     tell(
         "  the gateway: told by the Router's feed over HTTP, applied, in the log", [one for one, _ in rates], unit="/s"
     )

@@ -66,6 +66,8 @@ def upgrade() -> None:
     op.rename_table("new_job_label", "job_label")
     op.create_index("job_label_of", "job_label", ["job_key", "name"])
     op.create_index("job_label_named", "job_label", ["name", "job_key"])
+    op.create_index("job_label_owned", "job_label", ["name", "value", "owner", "job_key"])
+    op.create_index("job_label_operated", "job_label", ["name", "value", "operation", "job_key"])
     for name, columns in _JOB_INDEXES.items():
         op.create_index(name, "job", columns)
     op.create_index("job_over", "job", ["over_us"], sqlite_where=sa.text("over_us IS NOT NULL"))

@@ -56,6 +56,10 @@ class ScriptedNetwork:
             self._changes.append(_line(line))
             self._news.notify_all()
 
+    def document(self, job_id: str) -> dict[str, Any]:
+        """What the Router has of a job."""
+        return self._documents[job_id]
+
     def router_forgets(self, job_id: str) -> None:
         """The Router has no such job any more; no feed tells that."""
         del self._documents[job_id]
@@ -104,14 +108,16 @@ class ScriptedNetwork:
 
     def app(self) -> Starlette:
         """Both over HTTP."""
-        return Starlette(
-            routes=[
-                Route("/v1/me", self._me),
-                Route("/v1/changes", self._changes_feed),
-                Route("/v1/jobs/{job_id}", self._job),
-                Route("/v1/jobs/{job_id}/stream", self._status_stream),
-            ]
-        )
+        return Starlette(routes=self.routes())
+
+    def routes(self) -> list[Route]:
+        """What can be asked."""
+        return [
+            Route("/v1/me", self._me),
+            Route("/v1/changes", self._changes_feed),
+            Route("/v1/jobs/{job_id}", self._job),
+            Route("/v1/jobs/{job_id}/stream", self._status_stream),
+        ]
 
     async def _stream(self, said: bytes, *, job_id: str | None = None) -> None:
         number = len(self._lines[job_id or self.job_id]) + 1
@@ -171,9 +177,9 @@ class ScriptedNetwork:
 
 
 @asynccontextmanager
-async def scripted_network() -> AsyncIterator[ScriptedNetwork]:
+async def scripted_network(network: ScriptedNetwork | None = None) -> AsyncIterator[ScriptedNetwork]:
     """It serves for as long as the block lasts."""
-    network = ScriptedNetwork()
+    network = network or ScriptedNetwork()
     # Its own way of logging would stay behind in this process, for other tests.
     config = uvicorn.Config(network.app(), port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
     server = _Server(config)

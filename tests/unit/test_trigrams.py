@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.domain.errors import RegexUnsupported
 from app.store.regexes import compiled
-from app.store.trigrams import query_of
+from app.store.trigrams import demanded_by, query_of
 
 TABLE = "CREATE VIRTUAL TABLE names USING fts5(name, content='', columnsize=0, detail='none', tokenize='trigram')"
 WORDS = (
@@ -24,6 +24,9 @@ WORDS = (
     '"said"',
     "kelvin \u212a",
     "x{2}",
+    "trial-4107",
+    "ab",
+    "x4-7",
 )
 PIECES = st.sampled_from(
     [
@@ -42,6 +45,20 @@ PIECES = st.sampled_from(
             "[[:alpha:]-]",
             r"\d",
             r"\bt",
+        ),
+        *(
+            "-4[0-9]*7",
+            r"l\d+-",
+            "[ab]?",
+            "[a-c]+b",
+            r"[\]x\d]",
+            "[-x]",
+            "[x-]4",
+            "i{1,2}?",
+            "[Tt]r",
+            "a{0}",
+            "-4",
+            "7$",
         ),
         *("|", "^", "$", "{", "a{0,2}", "t{1}", "(?i)", "(?P<n>ia)", r"\x41", r"\Qa.b\E", r"\pL", "(a(b)c)*", "z{,2}"),
     ]
@@ -84,19 +101,29 @@ def test_what_is_found_by_the_pattern_is_found_by_what_it_demands(
         found = compiled(pattern).search(name) is not None
     except (RegexUnsupported, UnicodeEncodeError):
         assume(False)
-    query = query_of(pattern)
+    demanded = demanded_by(pattern)
 
-    assert not found or query is None or has(names, name, query)
+    assert not found or demanded is None or has(names, name, query_of(demanded, usual=WORDS))
 
 
 @pytest.mark.parametrize(
     ("pattern", "query"),
     [
         ("trial", '("tri" AND "ria" AND "ial")'),
-        ("^trial-[0-9]+$", '("tri" AND "ria" AND "ial" AND "al-")'),
+        ("^trial-[1-3]+$", '("tri" AND "ria" AND "ial" AND "al-" AND ("l-1" OR "l-2" OR "l-3"))'),
+        ("-4[01]*7$", '(("-40" OR "-41" OR "-47"))'),
+        ("m[ae]th", '(("mat" OR "met") AND ("ath" OR "eth"))'),
+        (
+            "[a-p]th-run",
+            "(("
+            + " OR ".join(f'"{one}th"' for one in "abcdefghijklmnop")
+            + ') AND "th-" AND "h-r" AND "-ru" AND "run")',
+        ),
+        ("[a-z]th-run", '("th-" AND "h-r" AND "-ru" AND "run")'),
         (r"a\.b", '("a.b")'),
         ("trials?", '("tri" AND "ria" AND "ial")'),
-        ("tri+al", '("tri")'),
+        ("tri+al", '("tri" AND ("ria" OR "rii") AND ("ial" OR "iia" OR "iii"))'),
+        ("ab{0}cd", '("acd")'),
         ("one|two", '("one") OR ("two")'),
         ("(bad|worse)-run", '("-ru" AND "run")'),
         ("(?i)bad", '("bad")'),
@@ -111,4 +138,14 @@ def test_what_is_found_by_the_pattern_is_found_by_what_it_demands(
 )
 def test_a_pattern_demands_what_stands_in_it(pattern: str, query: str | None) -> None:
     """Whatever else it says."""
-    assert query_of(pattern) == query
+    demanded = demanded_by(pattern)
+
+    assert (None if demanded is None else query_of(demanded)) == query
+
+
+def test_what_most_names_have_is_not_looked_up() -> None:
+    """It would be gone through for each of the few that have the rest."""
+    demanded = demanded_by("trial-[a-z]+-4[0-3]")
+
+    assert demanded is not None
+    assert query_of(demanded, usual=["trial-amber-711"] * 9 + ["nightly"]) == '(("-40" OR "-41" OR "-42" OR "-43"))'

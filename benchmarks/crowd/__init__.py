@@ -1,0 +1,1 @@
+"""Many who write and many who read at once, for minutes."""
