@@ -37,8 +37,9 @@ test: lint $(browser) ## lint, then every test in reduced sizes
 test-full: lint $(browser) ## lint, then every test in full size
 	$(pytest)
 
-soak: .venv/.test ## break things at random for ten minutes, then compare both sides' records
+soak: .venv/.test ## break things at random for ten minutes and compare both sides' records; then 48 who read and write for five
 	$(bin)/python -m tests.soak --minutes 10 --jobs 30 --viewers 50 $(if $(SEED),--seed $(SEED))
+	$(bin)/python -m benchmarks.crowd --minutes 5
 
 lint: .venv/.test ## check style, types, the walls between the rooms, the Dockerfile, the compose file and the API's description
 	$(bin)/ruff check

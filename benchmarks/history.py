@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import _ingest
+from benchmarks._exporting import export_costs
 from benchmarks._fan import CLIENTS, memory_kb
 from benchmarks._filling import filled
 from benchmarks._finding import filter_times, pattern_times
@@ -36,6 +37,7 @@ async def main() -> None:
         await list_costs(gateway.asking, file, jobs=arguments.jobs)
         await filter_times(gateway.asking, file)
         await pattern_times(gateway.asking, file)
+    await export_costs(file, jobs=arguments.jobs)
 
 
 def _arguments() -> argparse.Namespace:

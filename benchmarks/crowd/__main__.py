@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import shutil
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -27,7 +28,7 @@ from benchmarks.crowd._network import Busy
 
 _JOBS = 50_000
 _READERS, _CALLERS, _ACCESS_POINTS = 24, 12, 12
-_READ_EVERY_S, _WRITE_EVERY_S, _TELL_EVERY_S = 0.25, 0.5, 0.1
+_READ_EVERY_S, _WRITE_EVERY_S, _TELL_EVERY_S = 0.5, 1.0, 0.1
 _ALONE_MINUTES = 0.5
 _REST_S = 60.0
 _LOCKED = b"database is locked"
@@ -100,9 +101,9 @@ class Crowd:
         async with asking(self._gateway.port, pid=self._gateway.pid) as asked:
             while True:
                 job_id = await self._write(asked, "/v1/jobs", {**_NEW, "labels": {"run": uuid4().hex}}, status=201)
-                for verb in ("submit", "cancel"):
+                for verb, status in (("submit", 202), ("cancel", 200)):
                     await asyncio.sleep(_WRITE_EVERY_S)
-                    await self._write(asked, f"/v1/jobs/{job_id}/{verb}", {}, status=200)
+                    await self._write(asked, f"/v1/jobs/{job_id}/{verb}", {}, status=status)
 
     async def _write(self, asked: Asking, target: str, body: Mapping[str, object], *, status: int) -> str:
         answer = await asked.post(target, json.dumps(dict(body)).encode())
@@ -126,7 +127,7 @@ async def main() -> int:
     file = filled(arguments.folder, _JOBS)
     os.sched_setaffinity(0, CLIENTS)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        ours = Path(shutil.copy(file, folder))
+        ours = _anew(Path(shutil.copy(file, folder)))
         async with remembering(ours, network := Busy()) as gateway:
             crowd = Crowd(gateway, network)
             before = await _head(gateway)
@@ -157,8 +158,18 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _anew(file: Path) -> Path:
+    """The Router has told nothing yet."""
+    connection = sqlite3.connect(file)
+    connection.execute("DELETE FROM position")
+    connection.commit()
+    connection.close()
+    return file
+
+
 async def _head(gateway: Remembering) -> int:
-    return int(json.loads((await gateway.asking.get("/v1/jobs?limit=1")).body)["as_of"])
+    async with asking(gateway.port, pid=gateway.pid) as asked:
+        return int(json.loads((await asked.get("/v1/jobs?limit=1")).body)["as_of"])
 
 
 def _p99(reads_ms: Sequence[float]) -> float:

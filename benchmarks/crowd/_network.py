@@ -44,7 +44,9 @@ class Busy(ScriptedNetwork):
         return JSONResponse(await self._moved(request, "queue"))
 
     async def _cancel(self, request: Request) -> Response:
-        return JSONResponse({"cancelled": True, "job": await self._moved(request, "cancelled")})
+        document = await self._moved(request, "cancelled")
+        await self.stream_ends("cancelled", job_id=document["id"])
+        return JSONResponse({"cancelled": True, "job": document})
 
     async def _moved(self, request: Request, market_status: str) -> dict[str, Any]:
         job_id = request.path_params["job_id"]

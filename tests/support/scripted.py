@@ -37,10 +37,9 @@ class ScriptedNetwork:
         self.tells_changes = True
         self.life_sign_s = 0.2
         self.asked_for: list[str] = []
-        self._changes: list[bytes] = []
+        self._changes = _Tape()
         self._documents: dict[str, dict[str, Any]] = {}
-        self._lines: defaultdict[str, list[bytes]] = defaultdict(list)
-        self._news = asyncio.Condition()
+        self._lines: defaultdict[str, _Tape] = defaultdict(_Tape)
         self._hung_up = False
         self._generation = 0
         self._over = False
@@ -48,13 +47,11 @@ class ScriptedNetwork:
     async def router_says(self, market_status: str, *, job_id: str | None = None, **facts: object) -> None:
         """The Router's document of the job changes, and its feed tells so."""
         wanted = job_id or self.job_id
-        which = {"sequence": len(self._changes) + 1, "changed": _now(), "market_status": market_status}
+        which = {"sequence": len(self._changes.lines) + 1, "changed": _now(), "market_status": market_status}
         document = {**_document(wanted), **which, **facts}
         self._documents[wanted] = document
         line = {"epoch": _EPOCH, "sequence": document["sequence"], "job": document}
-        async with self._news:
-            self._changes.append(_line(line))
-            self._news.notify_all()
+        await self._changes.tell(_line(line))
 
     def document(self, job_id: str) -> dict[str, Any]:
         """What the Router has of a job."""
@@ -81,15 +78,12 @@ class ScriptedNetwork:
 
     async def stream_spits(self, line: bytes, *, job_id: str | None = None) -> None:
         """A line that is whatever it is."""
-        async with self._news:
-            self._lines[job_id or self.job_id].append(line + b"\n")
-            self._news.notify_all()
+        await self._lines[job_id or self.job_id].tell(line + b"\n")
 
     async def cut_stream(self) -> None:
         """Whoever reads the stream is cut off; it can be opened again."""
-        async with self._news:
-            self._generation += 1
-            self._news.notify_all()
+        self._generation += 1
+        await self._wake()
 
     async def hang_up(self) -> None:
         """The stream is cut and refuses to be opened from now on."""
@@ -102,9 +96,8 @@ class ScriptedNetwork:
 
     async def close(self) -> None:
         """Every answer without end ends."""
-        async with self._news:
-            self._over = True
-            self._news.notify_all()
+        self._over = True
+        await self._wake()
 
     def app(self) -> Starlette:
         """Both over HTTP."""
@@ -120,7 +113,7 @@ class ScriptedNetwork:
         ]
 
     async def _stream(self, said: bytes, *, job_id: str | None = None) -> None:
-        number = len(self._lines[job_id or self.job_id]) + 1
+        number = len(self._lines[job_id or self.job_id].lines) + 1
         head = f'{{"epoch":"{_EPOCH}","sequence":{number},"when":"{_now()}",'
         await self.stream_spits(head.encode() + said + b"}", job_id=job_id)
 
@@ -139,7 +132,7 @@ class ScriptedNetwork:
         assert request.headers["Authorization"] == f"Bearer {TOKEN}"
         after = int(request.query_params.get("after", "0"))
         place = {"epoch": _EPOCH, "sequence": after}
-        first, quiet = place | {"head": max(after, len(self._changes))}, place
+        first, quiet = place | {"head": max(after, len(self._changes.lines))}, place
         return StreamingResponse(self._told(self._changes, after, first=_line(first), quiet=_line(quiet)))
 
     async def _status_stream(self, request: Request) -> Response:
@@ -151,26 +144,49 @@ class ScriptedNetwork:
         after = 0 if self.repeats_from_the_start else int(request.query_params.get("after", "0"))
         return StreamingResponse(self._read_out(self._lines[job_id], after))
 
-    async def _read_out(self, lines: list[bytes], after: int) -> AsyncIterator[bytes]:
+    async def _wake(self) -> None:
+        for tape in [self._changes, *self._lines.values()]:
+            await tape.wake()
+
+    async def _read_out(self, tape: "_Tape", after: int) -> AsyncIterator[bytes]:
         try:
-            async for line in self._told(lines, after, first=b"\n", quiet=b"\n"):
+            async for line in self._told(tape, after, first=b"\n", quiet=b"\n"):
                 yield line
         finally:
             self.stream_left.set()
 
-    async def _told(self, lines: list[bytes], after: int, *, first: bytes, quiet: bytes) -> AsyncIterator[bytes]:
+    async def _told(self, tape: "_Tape", after: int, *, first: bytes, quiet: bytes) -> AsyncIterator[bytes]:
         generation = self._generation
         yield first
-        while not self._over and (lines is self._changes or generation == self._generation):
-            if after < len(lines) and (self.tells_changes or lines is not self._changes):
-                yield lines[after]
+        while not self._over and (tape is self._changes or generation == self._generation):
+            if after < len(tape.lines) and (self.tells_changes or tape is not self._changes):
+                yield tape.lines[after]
                 after += 1
-            elif not await self._something_new():
+            elif not await tape.has_news(within_s=self.life_sign_s):
                 yield quiet
 
-    async def _something_new(self) -> bool:
+
+class _Tape:
+    """Lines, and a bell for those who wait for the next."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self._news = asyncio.Condition()
+
+    async def tell(self, line: bytes) -> None:
+        """One more."""
+        self.lines.append(line)
+        await self.wake()
+
+    async def wake(self) -> None:
+        """Let all look again."""
+        async with self._news:
+            self._news.notify_all()
+
+    async def has_news(self, *, within_s: float) -> bool:
+        """Whether the bell was rung in time."""
         try:
-            async with asyncio.timeout(self.life_sign_s), self._news:
+            async with asyncio.timeout(within_s), self._news:
                 return await self._news.wait()
         except TimeoutError:
             return False
