@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.store.lock import address_of
+
 # What may stand in a header. Anything else would be told, token and all, by the error of whoever sends it.
 _TOKEN = r"^[\x21-\x7e]+$"  # noqa: S105  (which characters, not which token)
 # As browsers write it.
@@ -85,7 +87,7 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The address of the database."""
-        return self.database_url or f"sqlite:///{(self.data_dir / 'gateway.db').absolute()}"
+        return self.database_url or address_of((self.data_dir / "gateway.db").absolute())
 
     @property
     def token(self) -> str:

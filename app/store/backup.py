@@ -12,7 +12,7 @@ from pathlib import Path
 from app.domain.errors import StoreAway
 from app.store.condition import files_of
 from app.store.heads import miss_through, newest
-from app.store.lock import alone, file_of
+from app.store.lock import address_of, alone, file_of
 from app.store.looking import opened, tables_in, version_in
 from app.store.replacing import finish, note, replaced, to_disk
 from app.store.schema import is_newest, migrate_alone
@@ -131,7 +131,7 @@ def _may_be_restored(copy: Path, path: Path) -> None:
 def _migrated(part: Path, copy: Path) -> None:
     with closing(_writable(part)) as database:
         is_newest(copy, version_in(database))
-    migrate_alone(f"sqlite:///{part}")
+    migrate_alone(address_of(part))
 
 
 def _given(path: Path) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from app.domain.errors import StoreAway
 
@@ -14,6 +14,11 @@ from app.domain.errors import StoreAway
 def file_of(url: str) -> Path:
     """The database file at this address; the same for every name of it that is a symbolic link."""
     return Path(make_url(url).database or "").resolve()
+
+
+def address_of(file: Path) -> str:
+    """Where it is opened, whatever signs are in its name."""
+    return URL.create("sqlite", database=str(file)).render_as_string()
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def not_opened(path: Path, error: Exception) -> StoreAway:
 def migrations(url: str) -> Config:
     """Alembic's configuration for this database."""
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["url"] = url
     return config
 

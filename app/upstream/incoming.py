@@ -76,9 +76,11 @@ class Incoming:
         status = self._parser.get_status_code()
         if status == _SWITCHED:
             raise httpx.RemoteProtocolError("The peer goes on in another protocol, which nobody has asked for.")
+        if self.status is not None:
+            return  # what comes behind a whole answer says nothing of it
         if httpx.codes.is_informational(status):
             self.headers = []
-        elif self.status is None:
+        else:
             self.status = status
             names = {name.lower() for name, _ in self.headers}
             self._ends_with_connection = names.isdisjoint((b"content-length", b"transfer-encoding"))

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.settings import Settings
+from app.store.schema import migrate
 
 TOKEN = "a-secret-token"  # noqa: S105  (opens nothing)
 
@@ -285,3 +286,15 @@ def test_the_database_lies_in_the_data_folder_by_itself() -> None:
     """And elsewhere where that is asked for."""
     assert Settings().database.endswith("/data/gateway.db")
     assert Settings(database_url="sqlite:///x.db").database == "sqlite:///x.db"
+
+
+@pytest.mark.parametrize("name", ["what?", "50%20off", "a#b", "with a space", "Übersicht"])
+def test_the_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """Some signs mean something in an address: the database would be made, and looked for, elsewhere."""
+    folder = tmp_path / name
+    folder.mkdir()
+
+    migrate(Settings(data_dir=folder).database)
+
+    assert [found.name for found in tmp_path.iterdir()] == [name]
+    assert (folder / "gateway.db").is_file()

@@ -351,6 +351,17 @@ async def test_an_answer_that_nobody_asked_for_is_not_the_next_one(our_own: Open
     assert server.connections == 3
 
 
+async def test_an_interim_answer_behind_a_whole_one_takes_nothing_of_it(our_own: Open) -> None:
+    """The headers are those that came with it."""
+    late = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
+    async with peer(says_and_stays(OK + late)) as server, our_own() as client:
+        answer = await client.get(server.url)
+
+    assert answer.content == b"ok"
+    assert answer.headers["content-length"] == "2"
+    assert "link" not in answer.headers
+
+
 async def test_an_answer_that_is_not_taken_is_not_read(either: Open) -> None:
     """It would be held in memory, for nobody."""
     taken = asyncio.get_running_loop().create_future()
