@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, func, select, union_all, update
 from sqlalchemy.dialects.sqlite import insert
 
-from app.domain.events import Kind, NewEvent
+from app.domain.events import NewEvent
 from app.domain.jobs import Job
 from app.domain.phases import Phase
 from app.store import texts
@@ -103,9 +103,7 @@ class Batch:
         return kept
 
     def moved(self, kept: Kept, event: NewEvent) -> None:
-        """Count a stay that ends with this event."""
-        if event.kind is not Kind.PHASE or event.late:
-            return
+        """Count a stay that ends with this event, which tells of a phase."""
         phase, when_us = phase_in(event.data), to_us(event.when)
         if phase != kept.phase:
             self._tally.stay(kept.phase, when_us - kept.since_us, 1)

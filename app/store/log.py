@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy.dialects.sqlite import insert
 
 from app.domain.errors import StoreAway
-from app.domain.events import Event, Source, Told
+from app.domain.events import Event, Kind, Source, Told
 from app.domain.jobs import Mark
 from app.store.condition import away
 from app.store.database import Own
@@ -134,7 +134,8 @@ class Writer:
                 self._last += 1
                 rows.append(event_values(new, number=self._last, job_key=kept.key, received_us=received_us))
                 events.append(numbered(new, self._last, job_id=told.job.id, received=received))
-                jobs.moved(kept, new)
+                if new.kind is Kind.PHASE and not new.late:
+                    jobs.moved(kept, new)
         jobs.write()
         _NEW_EVENT.done_for_tuples(connection, rows)
         positions = [entry.position for entry in batch if entry.position is not None]
