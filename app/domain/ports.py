@@ -197,7 +197,7 @@ class History(Protocol):
         """Write new states of jobs and their events down, in this order, then tell the listeners.
 
         `position` says how far the Router's changes have been heard; it is kept once all the news is, and alone where
-        they brought none. Raises StoreAway where some of the news was not written; what came after it may be.
+        they brought none. Raises StoreAway where some of the news was not written, and then none that comes after it.
         """
 
     async def position(self) -> Mark | None:

@@ -51,7 +51,7 @@ async def open_history(
 ) -> AsyncIterator["SqlHistory"]:
     """The history in this database; what was handed in before the end is written before it closes.
 
-    `look_within_s`: how long one query may look for words, or for a pattern in names.
+    `look_within_s`: how long one query may look for words, for labels, or for a pattern in names.
     """
     async with database.connection() as connection, asyncio.TaskGroup() as tasks:
         writer = Writer(connection, tell=tell, now=now)
@@ -116,7 +116,7 @@ class SqlHistory:
         if not is_all:
             raise SearchTooCostly(
                 "Looking for this took too long; narrow it by other filters, or write a simpler pattern.",
-                field="q" if wanted.name_regex is None else "name_regex",
+                field="name_regex" if wanted.name_regex is not None else "q" if wanted.words is not None else "label",
             )
         return jobs
 

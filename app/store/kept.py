@@ -137,7 +137,7 @@ class Batch:
         return Kept(key=self._free(least_key(created_us)), job=job, was=None, phase=_FIRST, since_us=created_us)
 
     def _free(self, least: int) -> int:
-        """A number of this moment that no job has, nor had; of the next moment that has one, where so many are of this."""
+        """A number of this moment that no job has; of the next moment that has one, where so many are of this."""
         while True:
             beyond = least + KEYS_EACH
             rows = _TAKEN.done(self._connection, {"least": least, "beyond": beyond})

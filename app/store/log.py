@@ -29,7 +29,7 @@ _BATCH = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
-    told: Told | None
+    told: Sequence[Told]
     position: Mark | None
     done: "asyncio.Future[None]"
 
@@ -47,31 +47,24 @@ class Writer:
         self._closed = False
 
     async def keep(self, told: Sequence[Told], *, position: Mark | None) -> None:
-        """Return once it is durable and told. Raises StoreAway when some of it was not written.
+        """Return once it is durable and told. Raises StoreAway when it was not written.
 
-        The position stands for all that comes before it: it is written with the only one, or after all of several.
+        Of several pieces those before one that cannot be written may be, and none behind it; the position stands for all.
         """
-        if len(told) > 1:
-            await self._written([(one, None) for one in told])
-            told = ()
-        if told or position is not None:
-            await self._written([(told[0] if told else None, position)])
-
-    async def _written(self, news: Sequence[tuple[Told | None, Mark | None]]) -> None:
-        handed_in: list[asyncio.Future[None]] = []
+        if self._closed:
+            raise StoreAway("The gateway is stopping.")
+        if not told and position is None:
+            return
+        done = asyncio.get_running_loop().create_future()
+        await self._queue.put(_Entry(told=told, position=position, done=done))
         try:
-            for told, position in news:
-                if self._closed:
-                    raise StoreAway("The gateway is stopping.")
-                done = asyncio.get_running_loop().create_future()
-                await self._queue.put(_Entry(told=told, position=position, done=done))
-                handed_in.append(done)
-        finally:
-            # It will be written, whoever is cancelled; what comes next for its jobs is to be applied to that.
-            await _all(handed_in)
-        failures = [failure for done in handed_in if (failure := done.exception())]
-        if failures:
-            raise failures[0]
+            await asyncio.shield(done)
+        except asyncio.CancelledError:
+            # It will be written; what comes next for its jobs is to be applied to that.
+            await asyncio.wait([done])
+            if not done.cancelled():
+                done.exception()  # looked at, since nobody is left to be told
+            raise
 
     async def run(self) -> None:
         """Write until `close`; what was handed in before is written still."""
@@ -110,12 +103,25 @@ class Writer:
                     entry.done.set_result(None)
 
     async def _make_out(self, batch: Sequence[_Entry], error: Exception) -> None:
-        """Where the database is well, one entry is guilty: only that one fails."""
-        if len(batch) == 1 or isinstance(error, StoreAway):
+        """Where the database is well, one entry is guilty: only that one fails, and of its pieces only the guilty and the next."""
+        first = batch[0]
+        if isinstance(error, StoreAway) or (len(batch) == 1 and len(first.told) <= 1):
             _fail(batch, error)
-            return
-        for entry in batch:
-            await self._write([entry])
+        elif len(batch) == 1:
+            await self._write_each(first)
+        else:
+            for entry in batch:
+                await self._write([entry])
+
+    async def _write_each(self, entry: _Entry) -> None:
+        loop = asyncio.get_running_loop()
+        for one in entry.told:
+            piece = _Entry(told=(one,), position=None, done=loop.create_future())
+            await self._write([piece])
+            if (failure := piece.done.exception()) is not None:
+                entry.done.set_exception(failure)
+                return
+        await self._write([_Entry(told=(), position=entry.position, done=entry.done)])
 
     def _commit(self, connection: sqlite3.Connection, batch: Sequence[_Entry]) -> list[Event]:
         connection.execute("BEGIN IMMEDIATE")
@@ -126,7 +132,7 @@ class Writer:
         jobs = Batch(connection, received=received, known=self._known)
         rows: list[EventValues] = []
         events: list[Event] = []
-        for told in (entry.told for entry in batch if entry.told is not None):
+        for told in (one for entry in batch for one in entry.told):
             kept = jobs.job(told.job)
             if kept is None:
                 continue  # it was removed since the news was applied
@@ -162,19 +168,6 @@ _POSITION = Prepared(
 def _roll_back(connection: sqlite3.Connection) -> None:
     with suppress(sqlite3.Error):  # it says what the commit said before it
         connection.rollback()
-
-
-async def _all(done: Sequence["asyncio.Future[None]"]) -> None:
-    """Return, or be cancelled, only once all of them are."""
-    try:
-        if done:
-            await asyncio.wait(done)
-    except asyncio.CancelledError:
-        await asyncio.wait(done)
-        raise
-    finally:
-        for one in done:
-            one.exception()  # looked at, since it may be that nobody is left to be told
 
 
 def _fail(batch: Sequence[_Entry], error: Exception) -> None:

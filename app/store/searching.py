@@ -104,7 +104,7 @@ class _Walk:
         given = {**values, "below": self.below, "limit": self._piece}
         *rows, (least, _, several) = self._connection.execute(self._sql, given).fetchall()
         if self._look(sorted(rows, reverse=True), is_over=is_over):
-            self.below = least or self.below
+            self.below = self.below if least is None else least
             self._is_done = several < self._piece
         took_s = time.perf_counter() - began_s
         self.spent_s += took_s * self._dearness

@@ -18,10 +18,10 @@ _AS_GOOD = 4
 _DIGITS = frozenset("0123456789")
 # Escapes that stand for one character of many, and for none.
 _ONE_OF_MANY, _BETWEEN = frozenset("DsSwWafnrtv"), frozenset("bBAz")
-_REPEATED = re.compile(r"([*+?]|\{(\d+)(,(\d*))?\})(\??)")
+_REPEATED = re.compile(r"([*+?]|\{([0-9]+)(,([0-9]*))?\})(\??)")
 _GROUP = re.compile(r"\((\?(:|P?<\w+>)|(?!\?))")
 _CLASS = re.compile(r"\[\^?\]?(\[:\^?\w+:\]|\\[\s\S]|[^\]\\])*\]")
-_SIMPLE_CLASS = re.compile(r"\[((?:\\[^\w\s]|\\d|[^\]\\^\[-])(?:-[^\]\\\[-])?)+\]")
+_SIMPLE_CLASS = re.compile(r"\[(?:\\d(?!-)|(?:\\[^\w\s]|[^\]\\^\[-])(?:-[^\]\\\[-])?)+\]")
 _RANGE = re.compile(r"(\\?.)(?:-(.))?", re.DOTALL)
 _HOW_OFTEN: dict[str, tuple[int, float]] = {"*": (0, inf), "+": (1, inf), "?": (0, 1)}
 _CASELESS = "(?i)"
@@ -69,30 +69,45 @@ def _telling(demands: Sequence[Sequence[str]], names: Sequence[str]) -> Sequence
 
 
 def _demands(parts: Sequence[_Part], *, caseless: bool) -> Sequence[Sequence[str]]:
-    found = (_following(parts, at, 0, _LENGTH) for at in range(len(parts)))
+    following = _Following(parts)
+    # From the end, so that what follows has been seen.
+    found = [following.chars(at, 0, _LENGTH) for at in reversed(range(len(parts)))][::-1]
     usable = (tuple(sorted(one)) for one in found if one and all(_is_usable(text, caseless=caseless) for text in one))
     return list(dict.fromkeys(usable))[:_AT_MOST]
 
 
-def _following(parts: Sequence[_Part], at: int, taken: int, length: int) -> Collection[str] | None:
-    """The next characters, from here on, where so many of this part were taken. None: they are not seen, or too many."""
-    if length == 0:
-        return {""}
-    if at == len(parts):
-        return None
-    chars, least, most = parts[at]
-    found: set[str] = set()
-    if taken < most:
-        rest = None if chars is None else _following(parts, at, taken + 1, length - 1)
-        if chars is None or rest is None:
+class _Following:
+    """What can follow where in these parts. Each place is looked at once, however many ways lead there."""
+
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        self._parts = parts
+        self._seen: dict[tuple[int, int, int], Collection[str] | None] = {}
+
+    def chars(self, at: int, taken: int, length: int) -> Collection[str] | None:
+        """The next characters, from here on, where so many of this part were taken. None: not seen, or too many."""
+        place = (at, taken, length)
+        if place not in self._seen:
+            self._seen[place] = self._look(*place)
+        return self._seen[place]
+
+    def _look(self, at: int, taken: int, length: int) -> Collection[str] | None:
+        if length == 0:
+            return {""}
+        if at == len(self._parts):
             return None
-        found |= {char + others for char in chars for others in rest}
-    if taken >= least:
-        others = _following(parts, at + 1, 0, length)
-        if others is None:
-            return None
-        found |= set(others)
-    return found if len(found) <= _ALTERNATIVES else None
+        chars, least, most = self._parts[at]
+        found: set[str] = set()
+        if taken < most:
+            rest = None if chars is None else self.chars(at, taken + 1, length - 1)
+            if chars is None or rest is None:
+                return None
+            found |= {char + others for char in chars for others in rest}
+        if taken >= least:
+            others = self.chars(at + 1, 0, length)
+            if others is None:
+                return None
+            found |= set(others)
+        return found if len(found) <= _ALTERNATIVES else None
 
 
 def _is_usable(text: str, *, caseless: bool) -> bool:

@@ -280,8 +280,26 @@ async def test_the_position_is_kept_once_all_the_news_before_it_is(log: Log) -> 
             (JOB, "1"),
             (OTHER_JOB, "1"),
             (JOB, "2"),
-            (JOB, "3"),
         ]
+
+
+async def test_nothing_is_written_behind_what_could_not_be(log: Log) -> None:
+    """However much else waits: told again, what came before it would be taken for known."""
+    async with log.open() as history:
+        others = asyncio.gather(*(history.keep(told_messages(OTHER, n)) for n in range(700)))
+        await asyncio.wait([others], timeout=0)
+        await fill_up(history)
+        news = [told_messages(RUNNING, n, *large(n)) for n in (1, 2)]
+
+        with pytest.raises(StoreAway):
+            await history.keep(*news, told_messages(RUNNING, 3), position=Mark(epoch="router", sequence=3))
+        await asyncio.wait([others])
+        await make_room(history)
+        kept = await history.events(JOB, after=0, limit=5)
+        position = await history.position()
+        others.exception()
+
+    assert (kept, position) == ([], None)
 
 
 async def test_who_stops_waiting_for_much_news_leaves_it_all(log: Log) -> None:

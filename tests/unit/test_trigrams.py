@@ -86,6 +86,8 @@ def has(names: sqlite3.Connection, name: str, query: str) -> bool:
 
 @settings(max_examples=1_500)
 @given(pattern=PATTERNS, name=NAMES)
+@example(pattern=r"ab[\d-x]", name="abx")
+@example(pattern="xa{\u0663}b", name="xa{\u0663}b")
 @example(pattern="(?i)kelvin K", name="KELVIN \u212a")
 @example(pattern="(?i)set", name="\u017fet")
 @example(pattern=r"back\\slash", name="back\\slash")
@@ -141,6 +143,11 @@ def test_a_pattern_demands_what_stands_in_it(pattern: str, query: str | None) ->
     demanded = demanded_by(pattern)
 
     assert (None if demanded is None else query_of(demanded)) == query
+
+
+def test_a_pattern_of_many_that_may_be_absent_is_seen_through_at_once() -> None:
+    """As long as a query may be; looked at way by way it would take minutes."""
+    assert demanded_by("a?" * 248 + "bcd") is not None
 
 
 def test_what_most_names_have_is_not_looked_up() -> None:
