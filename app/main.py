@@ -125,7 +125,7 @@ _EXPOSED = (
 
 # There is one Router and one reader of its changes: trying it often is cheap, and everybody waits for it.
 _SLOWEST_REDIAL_S = 2.0
-_DIALLED_AT_ONCE = 16
+_ASKED_AT_ONCE = 16
 _SUMMARY = "REST and Server-Sent Events in front of a Router that coordinates jobs amongst Access Points"
 _DESCRIPTION = """One job history for an organisation, and one stream of each job for any number of viewers.
 
@@ -160,7 +160,7 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
         )
         backoff = Backoff(tries=settings.redial_tries, first_s=settings.redial_first_s, factor=settings.redial_factor)
 
-        dialling = asyncio.Semaphore(_DIALLED_AT_ONCE)
+        asking = asyncio.Semaphore(_ASKED_AT_ONCE)
 
         def follower(job_id: UUID) -> Follower:
             return Follower(
@@ -170,7 +170,7 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
                 access_points=access_points,
                 backoff=backoff,
                 end_within_s=settings.end_marker_s,
-                dialling=dialling,
+                asking=asking,
             )
 
         followers = await open_.enter_async_context(open_followers(history, follower=follower))

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from uuid import UUID
 
 from app.domain.errors import GatewayError, StoreAway, Unreachable
@@ -28,15 +27,18 @@ class Follower:
         access_points: AccessPoints,
         backoff: Backoff,
         end_within_s: float,
-        dialling: asyncio.Semaphore | None = None,
+        asking: asyncio.Semaphore | None = None,
     ) -> None:
-        """`dialling` is shared by all: so many look for their stream at a time, so that after a start each is answered."""
+        """`asking` is shared by all: so many ask the Router for their stream at a time, so that after a start each is answered.
+
+        An Access Point that hangs must not hold up the streams of others.
+        """
         self._job_id = job_id
         self._observer = observer
         self._router = router
         self._access_points = access_points
         self._backoff = backoff
-        self._dialling = dialling or asyncio.Semaphore()
+        self._asking = asking or asyncio.Semaphore()
         self._end_within_s = end_within_s
         self._address: StreamAddress | None = None
         self._failures = 0
@@ -56,11 +58,9 @@ class Follower:
                 job = await self._after_failure(job)
 
     async def _read(self, job: Job) -> Job:
-        async with AsyncExitStack() as open_:
-            async with self._dialling:
-                address = await self._where()
-                opening = self._access_points.lines(self._job_id, address, after=job.stream)
-                lines = await open_.enter_async_context(opening)
+        async with self._asking:
+            address = await self._where()
+        async with self._access_points.lines(self._job_id, address, after=job.stream) as lines:
             async for together in lines:
                 job = await self._hear(await self._in_touch(job), together)
                 if job.stream_ended or job.is_over:

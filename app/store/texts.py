@@ -21,8 +21,6 @@ _INSERT_NAME = "INSERT INTO job_trigrams (rowid, job_name) VALUES (?, ?)"
 _DELETE_NAME = "INSERT INTO job_trigrams (job_trigrams, rowid, job_name) VALUES ('delete', ?, ?)"
 _ASKED = re.compile(r'"([^"]*)"|([^\s"]+)')
 _SHOWN = "SELECT shown FROM job_state WHERE key = ?"
-
-
 _TABLE = "SELECT sql FROM sqlite_master WHERE name = 'job_words'"
 _SHOWN_OF = "SELECT key, shown FROM job_state WHERE key IN ({})"
 _HAVING = "SELECT rowid FROM job_words WHERE job_words MATCH ?"

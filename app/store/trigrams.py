@@ -63,7 +63,8 @@ def query_of(demanded: Demanded, *, usual: Sequence[str] = ()) -> str:
 
 
 def _telling(demands: Sequence[Sequence[str]], names: Sequence[str]) -> Sequence[Sequence[str]]:
-    often = [sum(any(text.lower() in name for text in one) for name in names) for one in demands]
+    lowered = ([text.lower() for text in one] for one in demands)
+    often = [sum(any(text in name for text in one) for name in names) for one in lowered]
     at_most = _AS_GOOD * max(min(often), 1)
     return [one for one, times in zip(demands, often, strict=True) if times <= at_most]
 

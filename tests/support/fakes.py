@@ -576,7 +576,9 @@ class FakeRouter:
 
 
 class FakeAccessPoints:
-    """Streams one job's lines. `refusals` dials fail, all while it is `broken`; a connection ends after `lines_each` lines."""
+    """Streams one job's lines. `refusals` dials fail, all while it is `broken`, and none comes to an end while it `hangs`; a
+    connection ends after `lines_each` lines.
+    """
 
     def __init__(self, *lines: StreamLine) -> None:
         self.told = list(lines)
@@ -584,6 +586,7 @@ class FakeAccessPoints:
         self.addresses: list[StreamAddress] = []
         self.refusals = 0
         self.broken = False
+        self.hangs = False
         self.lines_each: int | None = None
         self.failure: Callable[[], Exception] = lambda: Unreachable("The stream broke off.")
 
@@ -598,6 +601,8 @@ class FakeAccessPoints:
         if self.refusals > 0 or self.broken:
             self.refusals -= 1
             raise self.failure()
+        if self.hangs:
+            await asyncio.Event().wait()
         yield self._from(after)
 
     def content(self, asset: Asset, wanted: Wanted) -> AbstractAsyncContextManager[Content]:

@@ -41,7 +41,7 @@ class Scene:
         contact = Contact(self.router, now=lambda: NOON)
         self.observer = Observer(self.history, actions=FakeActions(), contact=contact, now=lambda: NOON)
 
-    def follower(self) -> Follower:
+    def follower(self, asking: asyncio.Semaphore | None = None) -> Follower:
         """One that has read nothing yet."""
         return Follower(
             JOB,
@@ -50,6 +50,7 @@ class Scene:
             access_points=self.access_points,
             backoff=QUICK,
             end_within_s=self.end_within_s,
+            asking=asking,
         )
 
     async def begin(self) -> Job:
@@ -86,6 +87,22 @@ async def test_it_reads_to_the_end_marker() -> None:
     assert len(scene.lines_told) == 4
     assert scene.history.jobs[JOB].stream_ended
     assert scene.access_points.dialled_after == [None]
+
+
+async def test_an_access_point_that_hangs_holds_up_no_other_stream() -> None:
+    """Those who follow take turns at the Router, and at nobody else."""
+    asking = asyncio.Semaphore(1)
+    hanging, other = Scene(), Scene()
+    hanging.access_points.hangs = True
+    waiting = asyncio.create_task(hanging.follower(asking).run(await hanging.begin()))
+    await until(lambda: bool(hanging.access_points.dialled_after))
+
+    async with asyncio.timeout(WITHIN_S):
+        await other.follower(asking).run(await other.begin())
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+    assert other.history.jobs[JOB].stream_ended
 
 
 async def test_a_job_whose_stream_was_read_is_not_followed() -> None:
