@@ -44,24 +44,21 @@ class Part:
     left: tuple[str, ...] = ()
 
     def fitting(self) -> str:
-        """SELECT the `key` of the next of them that fit, below `:below`, so many as `:limit`."""
+        """SELECT the `key` of those that fit, below `:below`."""
         return self._down((*self.where, *self.left))
 
-    def looked_at(self) -> str:
-        """SELECT the next of them whether they fit or not."""
-        return self._down(self.where)
+    def looked_at(self, *, named: bool = False) -> str:
+        """SELECT them whether they fit or not, with their `name` if need be."""
+        return self._down(self.where, ", job.job_name AS name" if named else "")
 
-    def _down(self, conditions: Sequence[str]) -> str:
+    def _down(self, conditions: Sequence[str], more: str = "") -> str:
         where = " AND ".join((*conditions, f"{self.key} < :below"))
-        return f"SELECT {self.key} AS key FROM {self.source} WHERE {where} ORDER BY {self.key} DESC LIMIT :limit"
+        return f"SELECT {self.key} AS key{more} FROM {self.source} WHERE {where}"
 
 
 def together(selects: Sequence[str]) -> str:
-    """The next of what these find, so many as `:limit`."""
-    if len(selects) == 1:
-        return selects[0]
-    united = " UNION ALL ".join(f"SELECT * FROM ({one})" for one in selects)
-    return f"{united} ORDER BY key DESC LIMIT :limit"
+    """The newest of what these find, so many as `:limit`; each is gone down no further than that needs."""
+    return f"{' UNION ALL '.join(selects)} ORDER BY key DESC LIMIT :limit"
 
 
 def parts(wanted: JobFilter) -> Sequence[Part]:
@@ -77,12 +74,14 @@ def parts(wanted: JobFilter) -> Sequence[Part]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """A way to what is wanted, its pattern and words apart: pieces of rows, and what is looked up of each of them.
+    """A way to what is wanted, its pattern and words apart: rows, and what is looked up of each of them.
 
-    `piece` SELECTs the `key` of the next rows, below `:below`, so many as `:limit`; `source` has the job of such a row.
+    `rows` SELECTs their `key`, below `:below`, so many as `:limit`; `source` has the job of such a row, and `name` is how
+    its name is spelled.
     """
 
-    piece: str
+    rows: str
+    name: str = "job.job_name"
     where: tuple[str, ...] = ()
     source: str = "job"
 
@@ -96,7 +95,9 @@ def ways(wanted: JobFilter) -> Sequence[Way]:
         some = parts(wanted)
         if not some:
             return []
-        found.append(Way(piece=together([one.looked_at() for one in some]), where=_of_pieces(some[0].left)))
+        named = wanted.name_regex is not None
+        rows = together([one.looked_at(named=named) for one in some])
+        found.append(Way(rows=rows, name="way.name", where=_of_the_way(some[0].left)))
     found += (_by_label(wanted, number) for number in range(len(wanted.labels)))
     # One that leaves nothing to be looked up is the shortest.
     return [way for way in found if not way.where][:1] or found
@@ -107,27 +108,27 @@ def is_of_all(wanted: JobFilter) -> bool:
     return set(_fields(wanted)) <= {*_MOMENTS, "created_after", "created_before"}
 
 
-def way_by(piece: str, wanted: JobFilter) -> Way:
+def way_by(rows: str, wanted: JobFilter) -> Way:
     """Down something else that has the numbers of rows."""
-    return _looked_up(piece, _fields(wanted), wanted)
+    return _looked_up(rows, _fields(wanted), wanted)
 
 
 def _by_label(wanted: JobFilter, number: int) -> Way:
     part, fields = _labelled(wanted, _fields(wanted), number)
-    return _looked_up(part.looked_at(), fields, wanted)
+    return _looked_up(together([part.looked_at()]), fields, wanted)
 
 
-def _looked_up(piece: str, fields: Mapping[str, Sequence[str]], wanted: JobFilter) -> Way:
+def _looked_up(rows: str, fields: Mapping[str, Sequence[str]], wanted: JobFilter) -> Way:
     """In the index that has most of what is wanted, and little else."""
     fields = {name: conditions for name, conditions in fields.items() if name not in _MOMENTS}
     driving = _driving(fields, wanted)
     is_of_many = "phases" in driving and len(wanted.phases or ()) > _FEW_PHASES
     part = _part(_SOURCES[() if is_of_many else driving], fields, *driving)
-    return Way(piece=piece, where=_of_pieces((*part.where, *part.left)), source=part.source)
+    return Way(rows=rows, where=_of_the_way((*part.where, *part.left)), source=part.source)
 
 
-def _of_pieces(conditions: Sequence[str]) -> tuple[str, ...]:
-    return tuple(one.replace("job.key", "piece.key") for one in conditions)
+def _of_the_way(conditions: Sequence[str]) -> tuple[str, ...]:
+    return tuple(one.replace("job.key", "way.key") for one in conditions)
 
 
 def beginning(wanted: JobFilter, below: int) -> int:

@@ -1,26 +1,32 @@
-"""Looks for jobs where no one index has them: in pieces, from the newest down, for so long and no longer.
+"""Looks for jobs where no one index has them: a few rows at a time, from the newest down, for so long and no longer.
 
 There are several ways to what is wanted: down the jobs of an owner, down a label, down a word, down what a pattern demands
-of names. Which is the shortest depends on what is in the database; so each is gone for a little while in turn, as long as
-it has taken least, until one has come to the end of it.
+of names. Which is the shortest depends on what is in the database, and shows on the way: by how much of the page a way has
+filled, or how far back it has come, in what time. So a few steps are taken on whichever seems to need least, until one has
+arrived.
 """
 
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from app.domain.ports import JobFilter
 from app.store import places, texts, trigrams
 from app.store.places import Way
-from app.store.regexes import compiled
+from app.store.regexes import places_of
 
-_FIRST_BY_TEXT, _FIRST_BY_PLACE, _LARGEST_PIECE = 500, 100, 4_000
-_LOOKED_AT_ONCE = 64
+_AT_ONCE = 64
+# One row of so many is told that does not fit: how far one is, where nothing fits.
+_TOLD = 17
 _USUAL_NAMES = "SELECT job_name FROM job ORDER BY key DESC LIMIT 200"
-_FIRST_TEXTS_S = 0.006
+_ENDS = "SELECT (SELECT min(key) FROM job), (SELECT max(key) FROM job)"
+# No way is taken to need more than so many times what it has taken: what little was seen of it may mislead.
+_AT_MOST = 8
+# What one is taken to need before its first step if the texts of its jobs have to be read.
+_BY_READING_S = 0.003
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,31 +46,46 @@ def search(
     connection: sqlite3.Connection, wanted: JobFilter, *, below: int, limit: int, is_over: Callable[[], bool]
 ) -> Found:
     """At most `limit` jobs that fit, below a row. `is_over`: whether the time for it is."""
-    values = places.values(wanted)
-    walks = _walks(connection, wanted, values, below=places.beginning(wanted, below), limit=limit)
-    while walks:
-        walk = min(walks, key=lambda one: one.spent_s + one.next_s)
-        if walk.goes_on(values, is_over=is_over):
-            return walk.found
-        if is_over():
-            return min(walks, key=lambda one: one.below).found
+    with ExitStack() as open_:
+        walks = [
+            open_.enter_context(closing(one))
+            for one in _walks(connection, wanted, below=places.beginning(wanted, below), limit=limit)
+        ]
+        while walks:
+            walk = min(walks, key=lambda one: one.needs_s)
+            if walk.goes_on():
+                return walk.found
+            if is_over():
+                return min(walks, key=lambda one: one.below).found
     return Found(keys=(), until=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Texts:
     """What is looked at in the texts of jobs that fit otherwise: names, for a pattern, and all of them, for words."""
 
-    pattern: Callable[[str], object] | None = None
-    words: str | None = None
+    def __init__(self, *, pattern: str | None, words: str | None) -> None:
+        self._pattern = pattern
+        self._few = None if words is None else texts.Few(words)
+
+    @property
+    def are_read(self) -> bool:
+        """Whether all of them have to be."""
+        return self._few is not None
 
     def fitting(self, rows: Sequence[Any], connection: sqlite3.Connection) -> Sequence[int]:
         """The keys of those rows, which are a key and a name each."""
-        keys = [key for key, name, _ in rows if self.pattern is None or self.pattern(name)]
-        if self.words is None or not keys:
+        keys = [key for key, *_ in rows]
+        if self._pattern is not None:
+            keys = [keys[place] for place in places_of(self._pattern, [name for _, name, _ in rows])]
+        if self._few is None or not keys:
             return keys
-        having = texts.having(connection, keys, self.words)
+        having = self._few.having(connection, keys)
         return [key for key in keys if key in having]
+
+    def close(self) -> None:
+        """Leave what was made for it."""
+        if self._few is not None:
+            self._few.close()
 
 
 class _Walk:
@@ -76,20 +97,20 @@ class _Walk:
         sql: str,
         looked_at: _Texts,
         *,
-        below: int,
+        values: Mapping[str, object],
+        ends: tuple[int, int],
         limit: int,
-        by_text: bool = False,
     ) -> None:
-        self.below = below
-        # To look into texts is for where an index of them would lead astray for long.
-        self._dearness = 1 if by_text or looked_at == _Texts() else 2
-        self.spent_s = 0.0  # as it counts beside other ways, and so does what the next piece may take
-        self.next_s = 0.0 if by_text or looked_at.words is None else _FIRST_TEXTS_S
+        self._oldest, self.below = ends
+        self.needs_s = _BY_READING_S if looked_at.are_read else 0.0
+        self._newest = self.below
         self._connection = connection
         self._sql = sql
+        self._values = values
         self._looked_at = looked_at
         self._limit = limit
-        self._piece = _FIRST_BY_TEXT if by_text else _FIRST_BY_PLACE
+        self._spent_s = 0.0
+        self._rows: sqlite3.Cursor | None = None
         self._keys: list[int] = []
         self._is_done = False
 
@@ -98,57 +119,64 @@ class _Walk:
         """What came of it."""
         return Found(keys=self._keys, until=None if self._is_done else self.below)
 
-    def goes_on(self, values: Mapping[str, object], *, is_over: Callable[[], bool]) -> bool:
-        """Look at the next piece. True: there is nothing more to be looked at."""
+    def goes_on(self) -> bool:
+        """Look at the next few rows. True: there is nothing more to be looked at."""
         began_s = time.perf_counter()
-        given = {**values, "below": self.below, "limit": self._piece}
-        *rows, (least, _, several) = self._connection.execute(self._sql, given).fetchall()
-        if self._look(sorted(rows, reverse=True), is_over=is_over):
-            self.below = self.below if least is None else least
-            self._is_done = several < self._piece
-        took_s = time.perf_counter() - began_s
-        self.spent_s += took_s * self._dearness
-        self.next_s = took_s * self._dearness * min(2, _LARGEST_PIECE / self._piece)
-        self._piece = min(2 * self._piece, _LARGEST_PIECE)
-        return self._is_done or len(self._keys) == self._limit
+        if self._rows is None:
+            self._rows = self._connection.execute(self._sql, self._values)
+        rows = self._rows.fetchmany(_AT_ONCE)
+        fitting = self._looked_at.fitting([row for row in rows if row[2]], self._connection)
+        self._keys += fitting[: self._limit - len(self._keys)]
+        is_full = len(self._keys) == self._limit
+        if is_full:
+            self.below = self._keys[-1]
+        elif rows:
+            self.below = rows[-1][0]
+        self._is_done = not is_full and len(rows) < _AT_ONCE
+        self._spent_s += time.perf_counter() - began_s
+        self.needs_s = self._spent_s / max(self._gone(), 1 / _AT_MOST)
+        return is_full or self._is_done
 
-    def _look(self, rows: Sequence[Any], *, is_over: Callable[[], bool]) -> bool:
-        """Whether all of them were looked at."""
-        for at in range(0, len(rows), _LOOKED_AT_ONCE):
-            together = rows[at : at + _LOOKED_AT_ONCE]
-            self._keys += self._looked_at.fitting(together, self._connection)[: self._limit - len(self._keys)]
-            is_full = len(self._keys) == self._limit
-            if is_full or is_over():
-                self.below = self._keys[-1] if is_full else together[-1][0]
-                return False
-        return True
+    def close(self) -> None:
+        """Leave it."""
+        self._looked_at.close()
+        if self._rows is not None:
+            self._rows.close()
+
+    def _gone(self) -> float:
+        """How much of the way: of the page, or of the time that the jobs are of."""
+        of_rows = (self._newest - self.below) / max(self._newest - self._oldest, 1)
+        return max(len(self._keys) / self._limit, of_rows)
 
 
-def _walks(
-    connection: sqlite3.Connection, wanted: JobFilter, values: dict[str, object], *, below: int, limit: int
-) -> Sequence[_Walk]:
+def _walks(connection: sqlite3.Connection, wanted: JobFilter, *, below: int, limit: int) -> Sequence[_Walk]:
     by_place = places.ways(wanted)
     if not by_place:
         return []
-    way_of = partial(_Walk, connection, below=below, limit=limit)
-    walks: list[_Walk] = []
-    pattern = None if wanted.name_regex is None else compiled(wanted.name_regex).search
+    values = {**places.values(wanted), "below": below, "limit": -1}
+    walks: list[tuple[Way, _Texts]] = []
     words = None if wanted.words is None else texts.matching(wanted.words)
-    looked_at = _Texts(pattern=pattern, words=words)
-    if wanted.words is not None:
+    looked_at = _Texts(pattern=wanted.name_regex, words=words)
+    if words is not None:
         values["words"] = words
-        sql = _sql(places.way_by(_rows_of("job_words", "words", wanted), wanted), wanted)
-        walks.append(way_of(sql, _Texts(pattern=pattern), by_text=True))
+        way = places.way_by(_rows_of("job_words", "words", wanted), wanted)
+        walks.append((way, _Texts(pattern=wanted.name_regex, words=None)))
     demanded = None if wanted.name_regex is None else trigrams.demanded_by(wanted.name_regex)
     if demanded is not None:
         usual = [name for (name,) in connection.execute(_USUAL_NAMES)]
         values["trigrams"] = trigrams.query_of(demanded, usual=usual)
-        sql = _sql(places.way_by(_rows_of("job_trigrams", "trigrams", wanted), wanted), wanted)
-        walks.append(way_of(sql, looked_at, by_text=True))
+        walks.append((places.way_by(_rows_of("job_trigrams", "trigrams", wanted), wanted), looked_at))
     # Down all jobs only where nothing else leads to them.
     if not (walks and places.is_of_all(wanted)):
-        walks += (way_of(_sql(way, wanted), looked_at) for way in by_place)
-    return walks
+        walks += ((way, looked_at) for way in by_place)
+    ends = _ends(connection, values, below=below)
+    return [_Walk(connection, _sql(way, wanted), seen, values=values, ends=ends, limit=limit) for way, seen in walks]
+
+
+def _ends(connection: sqlite3.Connection, values: Mapping[str, Any], *, below: int) -> tuple[int, int]:
+    """Down to which row they are looked for, and below which."""
+    oldest, newest = connection.execute(_ENDS).fetchone()
+    return max(values.get("from_key", oldest or 0), oldest or 0), min(below, (newest or 0) + 1)
 
 
 def _rows_of(table: str, value: str, wanted: JobFilter) -> str:
@@ -161,12 +189,15 @@ def _rows_of(table: str, value: str, wanted: JobFilter) -> str:
 
 
 def _sql(way: Way, wanted: JobFilter) -> str:
-    """The rows of a piece that fit, with their names if those are to be looked at; last of all how far the piece goes."""
-    name = "NULL" if wanted.name_regex is None else "job.job_name"
-    needs_job = any("job." in one for one in (name, *way.where))
-    joined = f" CROSS JOIN {way.source} ON job.key = piece.key" if needs_job else ""
-    where = f" WHERE {' AND '.join(way.where)}" if way.where else ""
-    return (
-        f"WITH piece AS MATERIALIZED ({way.piece}) SELECT piece.key, {name}, NULL FROM piece{joined}{where} "
-        "UNION ALL SELECT min(key), NULL, count(*) FROM piece"
-    )
+    """The rows down a way that fit, with their names if those are to be looked at, and some that do not, as is said last.
+
+    SQLite hands them on as it finds them: what is behind LIMIT keeps its order, and nothing is sorted.
+    """
+    name = "NULL" if wanted.name_regex is None else way.name
+    if any("job." in one for one in (name, *way.where)):
+        fits = "job.key IS NOT NULL"
+        joined = f" LEFT JOIN {way.source} ON {' AND '.join(('job.key = way.key', *way.where))}"
+    else:
+        fits, joined = " AND ".join(way.where) or "1", ""
+    rows = f"SELECT way.key, {name}, {fits} FROM ({way.rows}) AS way{joined}"
+    return f"{rows} WHERE {fits} OR way.key % {_TOLD} = 0"

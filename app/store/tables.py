@@ -18,7 +18,8 @@ class JobRow(SQLModel, table=True):
     __table_args__ = (
         Index("job_named", "job_name"),
         Index("job_named_in_phase", "job_name", "phase"),
-        Index("job_owned", "owner"),
+        # With the names, in which a pattern is looked for.
+        Index("job_owned", "owner", "key", "job_name"),
         Index("job_operated", "operation"),
         Index("job_in_phase", "phase"),
         Index("job_owned_in_phase", "owner", "phase"),

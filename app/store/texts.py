@@ -6,7 +6,6 @@ They hold no text of their own, so what is taken out of them must be said as it 
 import re
 import sqlite3
 from collections.abc import Collection, Sequence
-from contextlib import closing
 
 import msgspec
 
@@ -20,6 +19,7 @@ _DELETE_WORDS = (
 _INSERT_NAME = "INSERT INTO job_trigrams (rowid, job_name) VALUES (?, ?)"
 _DELETE_NAME = "INSERT INTO job_trigrams (job_trigrams, rowid, job_name) VALUES ('delete', ?, ?)"
 _ASKED = re.compile(r'"([^"]*)"|([^\s"]+)')
+_PHRASE, _WORD = re.compile(r'"([^"]*)"'), re.compile(r"[a-z0-9]+")
 _SHOWN = "SELECT shown FROM job_state WHERE key = ?"
 _TABLE = "SELECT sql FROM sqlite_master WHERE name = 'job_words'"
 _SHOWN_OF = "SELECT key, shown FROM job_state WHERE key IN ({})"
@@ -72,18 +72,43 @@ def remove(connection: sqlite3.Connection, key: int) -> None:
     connection.execute(_DELETE_NAME, (key, _unbroken(was.job_name)))
 
 
-def having(connection: sqlite3.Connection, keys: Sequence[int], match: str) -> Collection[int]:
-    """Those of a few jobs that the words stand in.
+class Few:
+    """Looks for words in a few jobs at a time: `match` is what FTS5 is asked.
 
-    They are looked for in an index of these jobs alone: to be asked for one row after another takes the index of all
+    In an index in memory of those alone that may have them: to be asked for one row after another takes the index of all
     a quarter of a millisecond each.
     """
-    lines = connection.execute(_SHOWN_OF.format(", ".join("?" * len(keys))), keys).fetchall()
-    with closing(sqlite3.connect(":memory:")) as index:
-        index.execute(*connection.execute(_TABLE).fetchone())
-        texts = ((key, msgspec.json.decode(line, type=_Texts)) for key, line in lines)
-        index.executemany(_INSERT_WORDS, (_words(key, one) for key, one in texts))
-        return {key for (key,) in index.execute(_HAVING, (match,))}
+
+    def __init__(self, match: str) -> None:
+        self._match = match
+        # In a line of plain letters and digits a word is spelled as in the index; nothing of it is escaped there.
+        self._words = [word for phrase in _PHRASE.findall(match) for word in _WORD.findall(phrase.lower())]
+        self._index: sqlite3.Connection | None = None
+
+    def having(self, connection: sqlite3.Connection, keys: Sequence[int]) -> Collection[int]:
+        """Those of the jobs that the words stand in."""
+        lines = connection.execute(_SHOWN_OF.format(", ".join("?" * len(keys))), keys).fetchall()
+        possible = [(key, msgspec.json.decode(line, type=_Texts)) for key, line in lines if self._may_be_in(line)]
+        if not possible:
+            return ()
+        if self._index is None:
+            self._index = sqlite3.connect(":memory:")
+            self._index.execute(*connection.execute(_TABLE).fetchone())
+        self._index.executemany(_INSERT_WORDS, [_words(key, one) for key, one in possible])
+        found = {key for (key,) in self._index.execute(_HAVING, (self._match,))}
+        self._index.rollback()
+        return found
+
+    def close(self) -> None:
+        """Leave the index."""
+        if self._index is not None:
+            self._index.close()
+
+    def _may_be_in(self, line: str) -> bool:
+        if not (self._match.isascii() and line.isascii()):
+            return True
+        lowered = line.lower()
+        return all(word in lowered for word in self._words)
 
 
 def _kept(connection: sqlite3.Connection, key: int) -> _Texts:

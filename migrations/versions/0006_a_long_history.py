@@ -18,7 +18,7 @@ _FIRST_FINAL, _PHASE_EVENT = 8, 3
 _JOB_INDEXES = {
     "job_named": ["job_name"],
     "job_named_in_phase": ["job_name", "phase"],
-    "job_owned": ["owner"],
+    "job_owned": ["owner", "key", "job_name"],
     "job_operated": ["operation"],
     "job_in_phase": ["phase"],
     "job_owned_in_phase": ["owner", "phase"],

@@ -2,9 +2,12 @@
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from unicodedata import combining, normalize
 from uuid import UUID
 
 import msgspec
@@ -19,6 +22,7 @@ from app.domain.ports import JobFilter
 from app.store.database import open_database
 from app.store.history import SqlHistory, open_history
 from app.store.regexes import compiled
+from app.store.searching import search
 from tests.support.news import NOON, job_in
 from tests.support.pages import jobs_in
 
@@ -28,7 +32,12 @@ OWNERS = ("ann@globex", "ann@globex", "ann@globex", "bob@globex", "guest@globex"
 OPERATIONS = ("REGRESSION", "REGRESSION", "BLIND_JOIN")
 PHASES = (Phase.COMPLETE, Phase.COMPLETE, Phase.COMPLETE, Phase.ERROR, Phase.IN_PROGRESS, Phase.DENIED)
 NAMES = ("trial-amber-{}", "trial-cedar-{}", "nightly scores", "Audit {}")
-ERRORS = ("out of memory after {} batches", "column age is missing")
+ERRORS = (
+    "out of memory after {} batches",
+    "column age is missing",
+    "Mémoire épuisée après {} lots",
+    "caf\u00e9\0age \\u0061ge",
+)
 LABELS = (("project", "a"), ("project", "b"), ("urgent", "yes"), ("run", "7"))
 WORDS = (
     "trial",
@@ -40,6 +49,10 @@ WORDS = (
     "ridge",
     "nosuch",
     "trial ridge",
+    "memoire",
+    "ÉPUISÉE",
+    "cafe u0061ge",
+    "age",
 )
 PATTERNS = ("trial", "amber-1", "-4[0-9]*7$", "^Audit", "(?i)AUDIT", "nothing", "r-[12]", ".", "(amber|cedar)-9")
 
@@ -64,8 +77,9 @@ FILTERS = st.builds(
 class Shelf:
     """A history of many jobs, and what it is of."""
 
-    def __init__(self, loop: asyncio.Runner, history: SqlHistory, jobs: Sequence[Job]) -> None:
+    def __init__(self, loop: asyncio.Runner, history: SqlHistory, jobs: Sequence[Job], *, path: Path) -> None:
         self.jobs = jobs
+        self.path = path
         self._loop = loop
         self._history = history
 
@@ -94,7 +108,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
         opened = open_history(loop.run(database.__aenter__()), tell=lambda _: None, now=lambda: NOON, look_within_s=60)
         history = loop.run(opened.__aenter__())
         loop.run(history.keep(*(Told(job=job) for job in jobs)))
-        yield Shelf(loop, history, jobs)
+        yield Shelf(loop, history, jobs, path=path)
         loop.run(opened.__aexit__(None, None, None))
         loop.run(database.__aexit__(None, None, None))
 
@@ -107,6 +121,21 @@ def test_a_list_has_what_is_wanted_newest_first(shelf: Shelf, wanted: JobFilter,
     limit = max(limit, len(fitting) // 8)
 
     assert shelf.pages(wanted, limit=limit) == fitting
+
+
+@given(wanted=FILTERS)
+def test_no_way_is_gone_to_its_end_before_its_first_job_is_told(shelf: Shelf, wanted: JobFilter) -> None:
+    """SQLite sorts nothing and keeps nothing of it: each way is in the order of lists."""
+    asked: list[str] = []
+    with closing(sqlite3.connect(shelf.path, isolation_level=None)) as connection:
+        connection.set_trace_callback(asked.append)
+        search(connection, wanted, below=2**63 - 1, limit=7, is_over=lambda: False)
+        connection.set_trace_callback(None)
+        ways = [one for one in asked if " AS way" in one]
+        plans = [row[3] for one in ways for row in connection.execute(f"EXPLAIN QUERY PLAN {one}")]
+
+    assert bool(plans) == bool(ways)
+    assert [plan for plan in plans if "TEMP B-TREE" in plan or "MATERIALIZE" in plan] == []
 
 
 def some_jobs(rng: random.Random) -> Sequence[Job]:
@@ -147,9 +176,14 @@ def fits(job: Job, wanted: JobFilter) -> bool:
 def has_words(job: Job, words: str) -> bool:
     """Each of them, or what is in quotation marks side by side."""
     texts = (job.job_name, job.operation, bytes(job.params).decode(), job.error)
-    there = [" ".join("".join(sign if sign.isalnum() else " " for sign in text.lower()).split()) for text in texts]
-    asked = [words.strip('"')] if words.startswith('"') else words.split()
+    there = [" ".join("".join(sign if sign.isalnum() else " " for sign in plain(text)).split()) for text in texts]
+    asked = [words.strip('"')] if words.startswith('"') else plain(words).split()
     return all(any(is_in(one, text) for text in there) for one in asked)
+
+
+def plain(text: str) -> str:
+    """As words are compared: without case and accents."""
+    return "".join(sign for sign in normalize("NFD", text.lower()) if not combining(sign))
 
 
 def is_in(asked: str, text: str) -> bool:

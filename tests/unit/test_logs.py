@@ -14,7 +14,7 @@ from structlog.contextvars import bound_contextvars
 
 from app.api.middleware import Requests
 from app.domain.access import Caller, Role
-from app.domain.keys import new_key
+from app.domain.keys import id_and_secret, new_key
 from app.logs import formatter, log_to_stderr
 from tests.support.news import JOB, NOON
 
@@ -24,7 +24,7 @@ NEEDLE = "Xw3-needle_Q9"
 KEY = new_key("ann", Role.ADMIN, now=NOON, expires=None)[1]
 # What a secret looks like where it is not by itself: as it is written, and the part that must not be read.
 SECRETS = {
-    "a key": (KEY, KEY.rpartition("_")[2]),
+    "a key": (KEY, id_and_secret(KEY)[1]),
     "a key with a damaged id": (f"tbg_NoId_{NEEDLE}", NEEDLE),
     "a ticket": (f"/v1/events?ticket={NEEDLE}&after=1", NEEDLE),
     "a cookie": (f"Cookie: a=b; gateway-stream={NEEDLE}; c=d", NEEDLE),

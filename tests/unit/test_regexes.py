@@ -3,14 +3,19 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from app.domain.errors import RegexUnsupported
 from app.store import regexes as module_under_test
-from app.store.regexes import AS_FUNCTION, compiled, deadline
+from app.store.regexes import AS_FUNCTION, compiled, deadline, places_of
 
 _NAME, _ARGUMENTS, in_time = AS_FUNCTION
+_ATOMS = (
+    *("a", "b", "B", "é", "-", ".", "^", "$", "|", "a*", "b+", "x{2}", "(a|b)", "(?:ab)?", "(?P<n>a)", "(?U)a*"),
+    *(r"\b", r"\B", r"\d", r"\D", r"\s", r"\S", r"\w", r"\W", r"\PL", r"\n", r"\n?", r"\C", r"\A", r"\z", r"\Qa.\E"),
+    *("[ab]", "[^a]", r"[^\n]", r"[\s]", "[[:space:]]", "(?i)A", "(?i:B)", "(?s:.)", "(?m:^)", "(?-m:^)", "(?i-s:a)"),
+)
 
 
 def found(pattern: str, text: str) -> bool:
@@ -75,6 +80,21 @@ def test_whatever_the_pattern_there_is_an_answer_or_a_refusal(pattern: str, text
     """No other failure reaches the database."""
     with suppress(RegexUnsupported):
         assert found(pattern, text) in (True, False)
+
+
+@settings(max_examples=1000)
+@given(
+    st.lists(st.sampled_from(_ATOMS), max_size=5).map("".join),
+    st.lists(st.text("abB1 -éx\\.\n", max_size=6), max_size=8),
+)
+def test_many_texts_are_looked_at_as_each_would_be(pattern: str, texts: list[str]) -> None:
+    """Though RE2 sees them as the lines of one: no line's end is anything to a pattern."""
+    try:
+        each = [place for place, text in enumerate(texts) if compiled(pattern).search(text)]
+    except RegexUnsupported:
+        reject()
+
+    assert places_of(pattern, texts) == each
 
 
 def test_what_was_looked_at_is_known_when_it_is_looked_at_again() -> None:
