@@ -5,11 +5,12 @@ Everything stands beside what it is compared with, in one run and in turn.
 """
 
 import argparse
-import asyncio
 import os
 import statistics
 import tempfile
 from pathlib import Path
+
+import uvloop
 
 from benchmarks import _ingest
 from benchmarks._exporting import export_costs
@@ -85,4 +86,4 @@ async def _started(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())

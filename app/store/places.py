@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.phases import BUCKETS, Bucket
+from app.domain.phases import BUCKETS, Bucket, Phase
 from app.domain.ports import JobFilter
 from app.store.numbers import PHASES, least_key, to_us
 
@@ -15,6 +15,12 @@ _FEW_PHASES = 2
 _BESIDE_LABELS = {"owner": "job_label_owned", "operation": "job_label_operated"}
 # What the numbers of rows tell already.
 _MOMENTS = ("from", "to")
+
+_COMPLETE = frozenset({Phase.COMPLETE})
+_IS_COMPLETE = (
+    "NOT EXISTS (SELECT 1 FROM job INDEXED BY job_not_complete "
+    f"WHERE key = way.key AND phase <> {PHASES[Phase.COMPLETE]})"
+)
 
 # Down which index, by what drives.
 _SOURCES: dict[tuple[str, ...], str] = {
@@ -122,6 +128,8 @@ def _looked_up(rows: str, fields: Mapping[str, Sequence[str]], wanted: JobFilter
     """In the index that has most of what is wanted, and little else."""
     fields = {name: conditions for name, conditions in fields.items() if name not in _MOMENTS}
     driving = _driving(fields, wanted)
+    if driving == ("phases",) and wanted.phases == _COMPLETE:
+        fields["phases"], driving = [_IS_COMPLETE], ()
     is_of_many = "phases" in driving and len(wanted.phases or ()) > _FEW_PHASES
     part = _part(_SOURCES[() if is_of_many else driving], fields, *driving)
     return Way(rows=rows, where=_of_the_way((*part.where, *part.left)), source=part.source)

@@ -1,6 +1,8 @@
 """How long jobs stay in a phase, counted in buckets whose bounds grow by the same factor, as an HDR histogram's do."""
 
+from bisect import bisect_left
 from collections.abc import Mapping
+from itertools import accumulate
 from math import log2
 
 _PER_DOUBLING = 16
@@ -20,9 +22,8 @@ def seconds(number: int) -> float:
 
 def quantile(stays: Mapping[int, int], share: float) -> float | None:
     """The length, in seconds, that this share of the stays (by bucket) does not exceed. None: there are no stays."""
-    left = share * sum(stays.values())
-    for number in sorted(stays):
-        left -= stays[number]
-        if left <= 0:
-            return seconds(number)
-    return None
+    if not stays:
+        return None
+    numbers = sorted(stays)
+    reached = list(accumulate(stays[number] for number in numbers))
+    return seconds(numbers[bisect_left(reached, share * reached[-1])])

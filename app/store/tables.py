@@ -26,6 +26,8 @@ class JobRow(SQLModel, table=True):
         Index("job_operated_in_phase", "operation", "phase"),
         Index("job_owned_operated", "owner", "operation"),
         Index("job_over", "over_us", sqlite_where=text("over_us IS NOT NULL")),
+        # Most are: whether one is shows sooner by the few that are not.
+        Index("job_not_complete", "key", sqlite_where=text("phase <> 8")),
     )
 
     key: int = Field(sa_column=Column(_ROW_NUMBER, primary_key=True, autoincrement=False))

@@ -71,6 +71,7 @@ def upgrade() -> None:
     for name, columns in _JOB_INDEXES.items():
         op.create_index(name, "job", columns)
     op.create_index("job_over", "job", ["over_us"], sqlite_where=sa.text("over_us IS NOT NULL"))
+    op.create_index("job_not_complete", "job", ["key"], sqlite_where=sa.text(f"phase <> {_NUMBERS['complete']}"))
     _count(connection)
     _time(connection)
 
@@ -78,7 +79,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Back to one row for all of a job."""
     op.execute("DELETE FROM event WHERE job_key NOT IN (SELECT key FROM job)")
-    for name in (*_JOB_INDEXES, "job_over"):
+    for name in (*_JOB_INDEXES, "job_over", "job_not_complete"):
         op.drop_index(name, "job")
     op.create_table(
         "old_job_label",
