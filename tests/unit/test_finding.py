@@ -3,9 +3,10 @@
 import asyncio
 import random
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
+from itertools import count, cycle
 from pathlib import Path
 from unicodedata import combining, normalize
 from uuid import UUID
@@ -31,7 +32,15 @@ JOBS = 600
 OWNERS = ("ann@globex", "ann@globex", "ann@globex", "bob@globex", "guest@globex")
 OPERATIONS = ("REGRESSION", "REGRESSION", "BLIND_JOIN")
 PHASES = (Phase.COMPLETE, Phase.COMPLETE, Phase.COMPLETE, Phase.ERROR, Phase.IN_PROGRESS, Phase.DENIED)
-NAMES = ("trial-amber-{}", "trial-cedar-{}", "nightly scores", "Audit {}")
+NAMES = (
+    "trial-amber-{}",
+    "trial-cedar-{}",
+    "nightly scores",
+    "Audit {}",
+    "two\nlines {}",
+    "nul \0 {}",
+    "\U0001f9ec {}",
+)
 ERRORS = (
     "out of memory after {} batches",
     "column age is missing",
@@ -54,7 +63,21 @@ WORDS = (
     "cafe u0061ge",
     "age",
 )
-PATTERNS = ("trial", "amber-1", "-4[0-9]*7$", "^Audit", "(?i)AUDIT", "nothing", "r-[12]", ".", "(amber|cedar)-9")
+PATTERNS = (
+    "two.lines",
+    "^lines",
+    "\U0001f9ec [0-9]5$",
+    r"\x00",
+    "trial",
+    "amber-1",
+    "-4[0-9]*7$",
+    "^Audit",
+    "(?i)AUDIT",
+    "nothing",
+    "r-[12]",
+    ".",
+    "(amber|cedar)-9",
+)
 
 FILTERS = st.builds(
     JobFilter,
@@ -123,6 +146,27 @@ def test_a_list_has_what_is_wanted_newest_first(shelf: Shelf, wanted: JobFilter,
     assert shelf.pages(wanted, limit=limit) == fitting
 
 
+@settings(max_examples=300)
+@given(wanted=FILTERS, limit=st.sampled_from([1, 2, 7, 50]), steps=st.lists(st.integers(0, 5), min_size=1, max_size=5))
+def test_a_search_whose_time_is_over_goes_on_where_it_was(
+    shelf: Shelf, wanted: JobFilter, limit: int, steps: list[int]
+) -> None:
+    """However short the times are: all of what is wanted, once each, newest first."""
+    fitting = [job.id for job in reversed(shelf.jobs) if fits(job, wanted)]
+    limit, times = max(limit, len(fitting) // 8), cycle(steps)
+    keys: list[int] = []
+    below: int | None = 2**63 - 1
+    with closing(sqlite3.connect(shelf.path, isolation_level=None)) as connection:
+        while below is not None:
+            found = search(connection, wanted, below=below, limit=limit, is_over=after(next(times)))
+            assert found.until is None or found.until < below
+            keys += found.keys
+            below = found.until
+        told = dict(connection.execute("SELECT key, job_id FROM job"))
+
+    assert [UUID(told[key]) for key in keys] == fitting
+
+
 @given(wanted=FILTERS)
 def test_no_way_is_gone_to_its_end_before_its_first_job_is_told(shelf: Shelf, wanted: JobFilter) -> None:
     """SQLite sorts nothing and keeps nothing of it: each way is in the order of lists."""
@@ -136,6 +180,12 @@ def test_no_way_is_gone_to_its_end_before_its_first_job_is_told(shelf: Shelf, wa
 
     assert bool(plans) == bool(ways)
     assert [plan for plan in plans if "TEMP B-TREE" in plan or "MATERIALIZE" in plan] == []
+
+
+def after(steps: int) -> Callable[[], bool]:
+    """A time that is over after so many steps."""
+    left = count(-steps)
+    return lambda: next(left) >= 0
 
 
 def some_jobs(rng: random.Random) -> Sequence[Job]:
