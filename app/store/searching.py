@@ -18,8 +18,8 @@ from app.store import places, texts, trigrams
 from app.store.places import Way
 from app.store.regexes import places_of
 
-# So many rows a step; fewer where the texts of jobs are read, which may be long.
-_AT_ONCE, _READ_AT_ONCE = 64, 16
+# So many rows a step: where texts are read, it takes time to begin with some, too.
+_AT_ONCE = 64
 # Of rows that do not fit, whatever lies between them, about one in seventeen is told: how far one is, where nothing fits.
 _IS_TOLD = "way.key % 1009 % 17 = 0"
 _USUAL_NAMES = "SELECT job_name FROM job ORDER BY key DESC LIMIT 200"
@@ -103,7 +103,7 @@ class _Walk:
         limit: int,
     ) -> None:
         self._oldest, self.below = ends
-        self.needs_s, self._at_once = (_BY_READING_S, _READ_AT_ONCE) if looked_at.are_read else (0.0, _AT_ONCE)
+        self.needs_s = _BY_READING_S if looked_at.are_read else 0.0
         self._newest = self.below
         self._connection = connection
         self._sql = sql
@@ -125,7 +125,7 @@ class _Walk:
         began_s = time.perf_counter()
         if self._rows is None:
             self._rows = self._connection.execute(self._sql, self._values)
-        rows = self._rows.fetchmany(self._at_once)
+        rows = self._rows.fetchmany(_AT_ONCE)
         fitting = self._looked_at.fitting([row for row in rows if row[2]], self._connection)
         self._keys += fitting[: self._limit - len(self._keys)]
         is_full = len(self._keys) == self._limit
@@ -133,7 +133,7 @@ class _Walk:
             self.below = self._keys[-1]
         elif rows:
             self.below = rows[-1][0]
-        self._is_done = not is_full and len(rows) < self._at_once
+        self._is_done = not is_full and len(rows) < _AT_ONCE
         self._spent_s += time.perf_counter() - began_s
         self.needs_s = self._spent_s / max(self._gone(), 1 / _AT_MOST)
         return is_full or self._is_done
