@@ -88,9 +88,10 @@ endef
 	@$(pip_install) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/.test: .venv/.demo requirements-dev.lock
+.venv/.test: .venv/.demo requirements-dev.lock clients/python/pyproject.toml
 	@echo 'Installing what tests and lint need …'
 	@$(pip_install) --require-hashes -r requirements-dev.lock
+	@$(pip_install) --no-deps --no-build-isolation --editable clients/python
 	@touch $@
 
 # Where the machine has a browser of its own nothing is unpacked, and the next run looks again.

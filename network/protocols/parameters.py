@@ -18,6 +18,9 @@ class IntersectionParams(_Params):
         default="patient_id",
         description="The column to match on: one name for both datasets, or two names in the order of the datasets.",
     )
+    security: Literal["smpc"] = Field(
+        default="smpc", description="Identifiers stay hidden from the other team; it is done in no other way."
+    )
 
 
 class RegressionModelParams(_Params):

@@ -39,6 +39,7 @@ DISTRIBUTION_OF = {"private_set_intersection": "openmined-psi"}
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
+CLIENT = tomllib.loads((ROOT / "clients/python/pyproject.toml").read_text(encoding="utf-8"))["project"]
 GROUPS = PYPROJECT["dependency-groups"]
 
 
@@ -147,11 +148,12 @@ def test_npm_writes_no_addresses_and_runs_nobodys_scripts() -> None:
     [
         ("app", [PROJECT["dependencies"]]),
         ("network", [PROJECT["dependencies"], PROJECT["optional-dependencies"]["network"]]),
+        ("clients/python/tripleblind_gateway", [CLIENT["dependencies"], CLIENT["optional-dependencies"]["dataframe"]]),
     ],
 )
 def test_what_a_program_imports_is_declared(program: str, declared: list[list[str]]) -> None:
     """What comes along with another package leaves with it too."""
-    own = {program, *sys.stdlib_module_names}
+    own = {Path(program).name, *sys.stdlib_module_names}
     installed = packages_distributions()
 
     undeclared = {
