@@ -18,7 +18,7 @@ from playwright.async_api import BrowserContext
 from app.domain.events import Kind
 from tests.support.browser import listen, open_browser, page_at
 from tests.support.eventsource import Dispatched, EventStreamParser
-from tests.support.gateway import Caller, Finished, Listener, served
+from tests.support.gateway import WITHIN_S, Caller, Finished, Listener, served
 from tests.support.keys import guarded_gateway
 from tests.support.network import REGRESSION, RunningNetwork
 from tests.support.relay import relay
@@ -34,7 +34,7 @@ _STREAMS = {
 }
 _OWN_EVENTS_OF_EVENTSOURCE = {"open", "error"}
 _PAGE = "https://app.example"
-_PING = b": ping"
+_PING = b"\n: ping\n"  # a message may say the same within its line
 
 
 # The algorithm, held against the standard's own examples
@@ -292,18 +292,31 @@ async def _read(folder: Path) -> dict[str, bytes]:
         await network.router_says("running")
         await network.stream_says(*_SAID[:half])
         await listener.until_phase(network.job_id, "in_progress")
-        reading = {name: asyncio.create_task(_until_quiet(listener, network, *one)) for name, one in _STREAMS.items()}
-        await listener.bytes_until(lambda heard: heard.count(_PING) > 2, f"/v1/jobs/{network.job_id}/events")
+        pinged = {name: asyncio.Event() for name in _STREAMS}
+        reading = {
+            name: asyncio.create_task(_until_quiet(listener, network, *one, pinged=pinged[name]))
+            for name, one in _STREAMS.items()
+        }
+        async with asyncio.timeout(WITHIN_S):
+            for one in pinged.values():
+                await one.wait()
         await network.stream_says(*_SAID[half:])
         await network.stream_ends("complete")
         await network.router_says("complete", finished="2026-03-01T09:31:00.000000Z", result={"asset_id": None})
         return {name: await one for name, one in reading.items()}
 
 
-async def _until_quiet(listener: Listener, network: ScriptedNetwork, path: str, form: str) -> bytes:
-    """A job's stream up to its end, the feed up to a ping after that."""
-    if "{job_id}" in path:
-        return await listener.bytes_of(path.format(job_id=network.job_id), format=form)
-    return await listener.bytes_until(
-        lambda heard: b"event: end\n" in heard and heard.rstrip().endswith(_PING), path, after="0", format=form
-    )
+async def _until_quiet(
+    listener: Listener, network: ScriptedNetwork, path: str, form: str, *, pinged: asyncio.Event
+) -> bytes:
+    """A job's stream up to its end, the feed up to a ping after that; `pinged` is set with the first one."""
+
+    def enough(heard: bytes) -> bool:
+        if _PING in heard:
+            pinged.set()
+        has_ended = b"event: end\n" in heard and heard.endswith(b"\n\n")
+        return has_ended if of_job else b"event: end\n" in heard and heard.endswith(_PING)
+
+    of_job = "{job_id}" in path
+    query = {"format": form} if of_job else {"format": form, "after": "0"}
+    return await listener.bytes_until(enough, path.format(job_id=network.job_id), headers=None, **query)
