@@ -1,7 +1,7 @@
 """Where the rooms meet."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -31,6 +31,7 @@ from app.api.middleware import BodyLimit, Requests
 from app.api.problems import REPLAYED, handle_problems
 from app.api.ready import Ready, ReadyAnswers
 from app.api.rooms import Rooms
+from app.domain.ports import History, Router
 from app.services.agreements import Agreements
 from app.services.assets import Assets
 from app.services.backoff import Backoff
@@ -44,6 +45,7 @@ from app.services.jobs import Jobs
 from app.services.observe import Observer
 from app.services.once import Once
 from app.services.permissions import Permissions
+from app.services.polling import Polling
 from app.services.prune import Pruner
 from app.services.reconcile import Reconciler
 from app.services.record import Record
@@ -52,11 +54,7 @@ from app.services.results import Results
 from app.services.streams import Streams
 from app.settings import Settings
 from app.store.memory import open_memory
-from app.upstream.access_points import HttpAccessPoints
-from app.upstream.breaker import Breaker
-from app.upstream.carried import carried_network
-from app.upstream.clients import open_clients
-from app.upstream.router import HttpRouter
+from app.upstream.ways import OverHttp, OverSdk
 
 
 def create_app(settings: Settings, *, hub: Hub | None = None) -> FastAPI:
@@ -138,13 +136,8 @@ Times are ISO 8601 in UTC, ids are UUIDs, and an asset may also be named `team/n
 async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
     """Everything that runs while the gateway does; shut in the opposite order."""
     async with AsyncExitStack() as open_:
-        url, token = await _router_address(settings, open_)
-        clients = await open_.enter_async_context(
-            open_clients(url, token=token, call_timeout_s=settings.call_timeout_s, silence_s=settings.silence_s)
-        )
-        breaker = Breaker(failures=settings.breaker_failures, now_s=monotonic)
-        router = HttpRouter.of(calls=clients.calls, streams=clients.changes, breaker=breaker)
-        access_points = HttpAccessPoints(clients.access_points, now=_now)
+        way = await open_.enter_async_context(_way(settings).open())
+        router, access_points = way.router, way.access_points
         memory = await open_.enter_async_context(
             open_memory(settings.database, tell=hub.tell, now=_now, synchronous=settings.synchronous)
         )
@@ -176,14 +169,8 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
         followers = await open_.enter_async_context(open_followers(history, follower=follower))
         hub.also_tell(followers.notice)
         await followers.resume()
-        changes = Changes(
-            router,
-            history=history,
-            observer=observer,
-            contact=contact,
-            backoff=Backoff(first_s=settings.redial_first_s, slowest_s=_SLOWEST_REDIAL_S),
-        )
-        open_.push_async_callback(_ended, asyncio.create_task(changes.run(), name="changes"))
+        listening = _listening(settings, router, history=history, observer=observer, contact=contact)
+        open_.push_async_callback(_ended, asyncio.create_task(listening, name="changes"))
         reconciler = Reconciler(
             router, history=history, observer=observer, contact=contact, every_s=settings.reconcile_s
         )
@@ -234,11 +221,43 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
         )
 
 
-async def _router_address(settings: Settings, open_: AsyncExitStack) -> tuple[str, str]:
-    if not settings.carries_network:
-        return settings.router_url or "", settings.token
-    network = await open_.enter_async_context(carried_network(settings.data_dir / "network"))
-    return network.router_url, network.token
+def _way(settings: Settings) -> OverHttp | OverSdk:
+    if settings.router == "sdk":
+        return OverSdk(
+            module=settings.sdk_module,
+            opening=settings.sdk_opening,
+            token=settings.token,
+            user=settings.sdk_user or "",
+            team=settings.sdk_team or "",
+            call_timeout_s=settings.call_timeout_s,
+            retrieve_s=settings.retrieve_s,
+            every_s=settings.poll_s,
+            calls=settings.sdk_calls,
+            streams=settings.sdk_streams,
+            now=_now,
+        )
+    return OverHttp(
+        url=settings.router_url or "",
+        token=settings.token,
+        folder=settings.data_dir / "network" if settings.carries_network else None,
+        call_timeout_s=settings.call_timeout_s,
+        silence_s=settings.silence_s,
+        breaker_failures=settings.breaker_failures,
+        now=_now,
+    )
+
+
+def _listening(
+    settings: Settings, router: Router, *, history: History, observer: Observer, contact: Contact
+) -> Coroutine[None, None, None]:
+    """To the Router's changes, or where it tells of none, looking for them."""
+    backoff = Backoff(first_s=settings.redial_first_s, slowest_s=_SLOWEST_REDIAL_S)
+    if router.feed is not None:
+        return Changes(router.feed, history=history, observer=observer, contact=contact, backoff=backoff).run()
+    assert router.listing is not None  # noqa: S101  (it has the one or the other)
+    return Polling(
+        router, router.listing, observer=observer, contact=contact, backoff=backoff, every_s=settings.poll_s
+    ).run()
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -12,6 +12,7 @@ from app.store.lock import address_of
 
 # What may stand in a header. Anything else would be told, token and all, by the error of whoever sends it.
 _TOKEN = r"^[\x21-\x7e]+$"  # noqa: S105  (which characters, not which token)
+_MODULE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 # As browsers write it.
 _ORIGIN = re.compile(r"(https?)://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?")
 _USUAL = {"http": "80", "https": "443"}
@@ -34,13 +35,28 @@ class Settings(BaseSettings):
     synchronous: Literal["full", "normal"] = Field(
         "full", description="full: what was told survives a power cut; normal: the last moments may be lost in one"
     )
-    router: Literal["network", "http"] | None = Field(
+    router: Literal["network", "http", "sdk"] | None = Field(
         None,
-        description="network: the one we carry; http: the one at the address. By default http if an address is set",
+        description="network: the one we carry; http: the one at the address; sdk: through the vendor's Python SDK. By "
+        "default http if an address is set",
     )
     router_url: str | None = Field(None, pattern=r"^https?://[^/@]+(/|$)", description="Address of the Router")
     router_token: SecretStr | None = Field(None, description="Token of a user of this gateway's team")
     router_token_file: Path | None = Field(None, description="File that holds this token, in its place")
+    sdk_module: str = Field("tripleblind", pattern=_MODULE, description="Name by which the SDK is imported")
+    sdk_opening: str = Field(
+        "app.upstream.sdk.opening",
+        pattern=_MODULE,
+        description="Name by which the file is imported that opens a Session of the SDK",
+    )
+    sdk_user: str | None = Field(None, min_length=1, description="User whose token the gateway holds")
+    sdk_team: str | None = Field(None, min_length=1, description="This user's team, which the gateway serves")
+    sdk_calls: int = Field(16, ge=1, le=256, description="Calls of the SDK that may be under way at a time")
+    sdk_streams: int = Field(
+        64, ge=1, le=1024, description="Status streams and downloads of the SDK that may be open at a time"
+    )
+    poll_s: float = Field(1.0, ge=0.1, description="Pause between looks at the Router, where it tells of no changes")
+    retrieve_s: float = Field(600.0, gt=0, description="Longest time for the SDK to fetch a result")
     auth: Literal["none", "key"] = Field(
         "none", description="none: whoever reaches the loopback address may do everything; key: an API key is needed"
     )
@@ -145,7 +161,12 @@ class Settings(BaseSettings):
             raise ValueError(f"GATEWAY_ROUTER_TOKEN_FILE={self.router_token_file} cannot be read: {why}.") from None
         if token and not re.fullmatch(_TOKEN, token):
             raise ValueError("The Router token holds characters that a token cannot have, such as a space.")
-        if not self.carries_network and (self.router_url is None or not token):
+        if self.router == "sdk" and not (token and self.sdk_user and self.sdk_team):
+            raise ValueError(
+                "GATEWAY_ROUTER=sdk needs GATEWAY_SDK_USER and GATEWAY_SDK_TEAM, and GATEWAY_ROUTER_TOKEN or "
+                "GATEWAY_ROUTER_TOKEN_FILE."
+            )
+        if self.router != "sdk" and not self.carries_network and (self.router_url is None or not token):
             raise ValueError(
                 "GATEWAY_ROUTER=http needs GATEWAY_ROUTER_URL, and GATEWAY_ROUTER_TOKEN or GATEWAY_ROUTER_TOKEN_FILE."
             )

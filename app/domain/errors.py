@@ -229,6 +229,12 @@ class NotOffered(GatewayError):
     code = "operation-unavailable"
 
 
+class FeatureLacking(NotOffered):
+    """The way to this Router has no such feature."""
+
+    code = "router-lacks-feature"
+
+
 class NotAcceptable(GatewayError):
     """None of the formats asked for can be made."""
 

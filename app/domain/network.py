@@ -44,21 +44,26 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     role: str
 
 
-class Asset(msgspec.Struct, frozen=True, kw_only=True):
-    """A table or a model. `records` is None before its bytes have arrived, `content` None for other teams' assets.
-
-    A `temporary` one is gone once no job needs it any more.
-    """
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A table or a model, and where its bytes lie. `content` is None for other teams' assets."""
 
     id: UUID
     name: str
     team: str
     kind: str
+    content: Address | None
+
+
+class Asset(Stored, frozen=True, kw_only=True):
+    """All that the Router tells of one. `records` is None before its bytes have arrived.
+
+    A `temporary` one is gone once no job needs it any more.
+    """
+
     columns: tuple[Column, ...]
     records: int | None
     job_id: UUID | None
     created: datetime
-    content: Address | None
     temporary: bool = False
 
 

@@ -21,6 +21,7 @@ from app.domain.network import (
     NewAgreement,
     Operation,
     Preflight,
+    Stored,
     Uploaded,
     Usage,
 )
@@ -32,12 +33,36 @@ from app.domain.statuses import JobStatus
 
 
 class Router(Protocol):
-    """The Router, as one user of one team sees it.
+    """The Router, as one user of one team sees it: what each fulfils, and by name what one may lack (None: it does).
 
     Raises Unreachable when a call was surely not received, Unanswered when that is unknown, Garbled when the answer
     makes no sense, Rejected when the token is refused, and the Router's own refusals as NotKnown, NotNow, NotYours,
     Invalid or NotOffered.
     """
+
+    @property
+    def feed(self) -> "Feed | None":
+        """Its changes as it tells them. None: it has a `listing`, to be looked at again and again."""
+
+    @property
+    def listing(self) -> "Listing | None":
+        """Its jobs. None: it has a `feed`."""
+
+    @property
+    def lookup(self) -> "Lookup | None":
+        """Jobs by the reference they were created with. None: a create whose answer was lost stays unknown."""
+
+    @property
+    def catalogue(self) -> "Catalogue | None":
+        """What jobs can be made of."""
+
+    @property
+    def requests(self) -> "Requests | None":
+        """Access requests, and what a job would have to ask for."""
+
+    @property
+    def standing(self) -> "Standing | None":
+        """Agreements."""
 
     def acting_as(self, token: str | None) -> "Router":
         """The same Router as the user of this token sees it (None: as the gateway does).
@@ -49,9 +74,6 @@ class Router(Protocol):
 
     async def create(self, new: NewJob, *, client_ref: str) -> JobReport: ...
 
-    async def made_with(self, client_ref: str) -> JobReport | None:
-        """The job that was created with this reference; None: no create with it was ever received."""
-
     async def submit(self, job_id: UUID, *, client_ref: str) -> JobReport:
         """`client_ref`, here and below, is our own name for what is done, by which the Router tells who did it."""
 
@@ -61,8 +83,35 @@ class Router(Protocol):
 
     async def job(self, job_id: UUID) -> JobReport: ...
 
+    async def stored(self, asset_id: UUID) -> Stored:
+        """An asset that a job of our team has made, to be fetched. Raises AssetNotKnown."""
+
+    async def usage(self, *, algorithm: str | None, datasets: Sequence[str]) -> Usage: ...
+
+
+class Feed(Protocol):
+    """The Router's changes, each with a number."""
+
     def changes(self, after: Mark | None) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Change]]]:
         """Every change of every job, in order, from a mark on, as many at a time as come together; never ends by itself."""
+
+
+class Listing(Protocol):
+    """The Router's jobs, where it does not tell of their changes."""
+
+    async def jobs(self, *, over: bool) -> Sequence[JobReport]:
+        """The jobs that are not over; with `over`, all."""
+
+
+class Lookup(Protocol):
+    """Finds what was created by our own name for it."""
+
+    async def made_with(self, client_ref: str) -> JobReport | None:
+        """The job that was created with this reference; None: no create with it was ever received."""
+
+
+class Catalogue(Protocol):
+    """The Router's index of operations and assets."""
 
     async def operations(self) -> Sequence[Operation]: ...
 
@@ -73,7 +122,9 @@ class Router(Protocol):
     async def register_table(self, name: str | None, *, temporary: bool) -> Asset:
         """Announce a table whose bytes will follow. The Router names a temporary one that has no name."""
 
-    async def usage(self, *, algorithm: str | None, datasets: Sequence[str]) -> Usage: ...
+
+class Requests(Protocol):
+    """Who asks for which asset, and the owner's answer."""
 
     async def preflight(self, new: NewJob) -> Preflight:
         """What a create and submit would need; nothing is changed."""
@@ -85,6 +136,10 @@ class Router(Protocol):
     async def accept(self, asset_id: UUID, job_id: UUID, *, reason: str | None, client_ref: str) -> AccessRequest: ...
 
     async def deny(self, asset_id: UUID, job_id: UUID, *, reason: str | None, client_ref: str) -> AccessRequest: ...
+
+
+class Standing(Protocol):
+    """What owners have granted once and for all."""
 
     async def agreements(
         self, *, state: str | None, asset_id: UUID | None, to_team: str | None
@@ -139,7 +194,7 @@ class AccessPoints(Protocol):
         Ends by itself only after an EndLine.
         """
 
-    def content(self, asset: Asset, wanted: Wanted) -> AbstractAsyncContextManager[Content]:
+    def content(self, asset: Stored, wanted: Wanted) -> AbstractAsyncContextManager[Content]:
         """The bytes of an asset of our team.
 
         Raises NotAcceptable when the asset has no such form, RangeOutside when it is shorter than that.

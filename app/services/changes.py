@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app.domain.errors import GatewayError
 from app.domain.jobs import Mark
-from app.domain.ports import History, Router
+from app.domain.ports import Feed, History
 from app.domain.reports import Change
 from app.services.backoff import Backoff
 from app.services.contact import Contact
@@ -39,10 +39,8 @@ class _Reading:
 class Changes:
     """One reader of the changes feed, resuming where the history says it stopped."""
 
-    def __init__(
-        self, router: Router, *, history: History, observer: Observer, contact: Contact, backoff: Backoff
-    ) -> None:
-        self._router = router
+    def __init__(self, feed: Feed, *, history: History, observer: Observer, contact: Contact, backoff: Backoff) -> None:
+        self._feed = feed
         self._history = history
         self._observer = observer
         self._contact = contact
@@ -72,7 +70,7 @@ class Changes:
         await self._contact.me()
         position = await self._history.position()
         reading = _Reading()
-        async with self._router.changes(position) as changes:
+        async with self._feed.changes(position) as changes:
             async for together in changes:
                 self._failures = 0
                 await self._hear(together, position)

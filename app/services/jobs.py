@@ -34,6 +34,10 @@ log = logging.getLogger(__name__)
 
 _AT_A_TIME = 500
 _NAMED_AT_MOST = 20
+_STAYS_UNKNOWN = (
+    "Whether the first try made a job is unknown, and this Router cannot be asked. Look for the job by its name; if there "
+    "is none, create it with a new key."
+)
 
 
 class Jobs:
@@ -194,17 +198,24 @@ class Jobs:
         return report if is_done(report) else None
 
     async def _created(self, new: NewJob, attempt: Attempt, *, router: Router) -> JobReport:
-        made = await router.made_with(attempt.client_ref) if attempt.in_doubt else None
-        if made is not None:
-            return made
+        if attempt.in_doubt:
+            made = await self._made_before(attempt.client_ref, router=router)
+            if made is not None:
+                return made
         try:
             return await router.create(new, client_ref=attempt.client_ref)
         except (Unanswered, Garbled) as unknown:
             return await self._looked_up(attempt.client_ref, unknown, router=router)
 
+    async def _made_before(self, client_ref: str, *, router: Router) -> JobReport | None:
+        """What an earlier try has made. Raises Unanswered where that cannot be known: nothing is made twice."""
+        if router.lookup is None:
+            raise Unanswered(_STAYS_UNKNOWN, client_ref=client_ref)
+        return await router.lookup.made_with(client_ref)
+
     async def _looked_up(self, client_ref: str, unknown: Upstream, *, router: Router) -> JobReport:
         try:
-            report = await router.made_with(client_ref)
+            report = await router.lookup.made_with(client_ref) if router.lookup is not None else None
         except Upstream:
             report = None
         if report is None:

@@ -38,7 +38,7 @@ class Results:
     @asynccontextmanager
     async def table(self, job_id: UUID, wanted: Wanted) -> AsyncIterator[Content]:
         """The table a job made, in the form and with the rows asked for. Raises ResultNotKnown when it made none."""
-        asset = await self._router.asset(await self._asset_id(job_id))
+        asset = await self._router.stored(await self._asset_id(job_id))
         if asset.kind != "table":
             raise ResultNotKnown(f"The job made a {asset.kind}, not a table; fetch /result/asset.", kind=asset.kind)
         async with self._access_points.content(asset, wanted) as content:
@@ -47,7 +47,7 @@ class Results:
     @asynccontextmanager
     async def asset(self, job_id: UUID, *, conditions: Mapping[str, str]) -> AsyncIterator[Content]:
         """The bytes of the asset a job made, as they are stored; all, or what the conditions leave of them."""
-        asset = await self._router.asset(await self._asset_id(job_id))
+        asset = await self._router.stored(await self._asset_id(job_id))
         wanted = Wanted(media_type=_AS_STORED[asset.kind], conditions=conditions)
         async with self._access_points.content(asset, wanted) as content:
             yield content

@@ -13,7 +13,7 @@ import msgspec
 
 from app.domain.errors import AssetNotKnown, Garbled, JobNotKnown, NotAcceptable, NotYours, RangeOutside
 from app.domain.jobs import Mark
-from app.domain.network import Asset, Uploaded
+from app.domain.network import Asset, Stored, Uploaded
 from app.domain.ports import Content, Extent, Wanted
 from app.domain.reports import MessageLine, StreamAddress, StreamLine
 from app.upstream.calls import NDJSON, Answer, parsed, refuse_foreign, refuse_half_done, whole
@@ -57,7 +57,7 @@ class HttpAccessPoints:
                 yield self._stream(job_id, response, last=after)
 
     @asynccontextmanager
-    async def content(self, asset: Asset, wanted: Wanted) -> AsyncIterator[Content]:
+    async def content(self, asset: Stored, wanted: Wanted) -> AsyncIterator[Content]:
         address = _address(asset)
         headers = {**wanted.conditions, **_bearer(address), "Accept": wanted.media_type}
         query = {name: str(rows) for name in ("offset", "limit") if (rows := getattr(wanted, name)) is not None}
@@ -154,7 +154,7 @@ def _number(text: str | None) -> int | None:
     return int(text) if text is not None and is_one else None
 
 
-def _address(asset: Asset) -> StreamAddress:
+def _address(asset: Stored) -> StreamAddress:
     if asset.content is None:
         raise NotYours(f"The bytes of {asset.name} belong to {asset.team} and stay there.", team=asset.team)
     return asset.content

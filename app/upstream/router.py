@@ -9,7 +9,7 @@ import httpx
 
 from app.domain.errors import AgreementNotKnown, AssetNotKnown, Garbled, JobNotKnown, RequestNotKnown
 from app.domain.jobs import Mark, NewJob
-from app.domain.network import AccessRequest, Agreement, Asset, NewAgreement, Operation, Preflight, Usage
+from app.domain.network import AccessRequest, Agreement, Asset, NewAgreement, Operation, Preflight, Stored, Usage
 from app.domain.reports import Change, JobReport, Me
 from app.upstream.breaker import Breaker
 from app.upstream.calls import MAX_ANSWER_BYTES, NDJSON, Calls, parsed, refuse_foreign, whole
@@ -33,7 +33,7 @@ from app.upstream.wire import (
 
 
 class HttpRouter:
-    """Fulfils the port Router. `calls` and `streams` are separate clients: open streams make calls in the same pool dear."""
+    """Fulfils the port Router, with all that one may lack. `calls` and `streams` are separate clients: open streams make calls in the same pool dear."""
 
     def __init__(self, *, calls: Calls, streams: httpx.AsyncClient) -> None:
         self._calls = calls
@@ -47,6 +47,14 @@ class HttpRouter:
 
     def acting_as(self, token: str | None) -> "HttpRouter":
         return self if token is None else HttpRouter(calls=self._calls.acting_as(token), streams=self._streams)
+
+    listing = None
+
+    @property
+    def feed(self) -> "HttpRouter":
+        return self
+
+    lookup = catalogue = requests = standing = feed
 
     async def me(self) -> Me:
         # The feed asks it before it listens, and a kill before it is passed on: neither waits for a probe.
@@ -86,6 +94,9 @@ class HttpRouter:
                 refuse_foreign(response, NDJSON, peer=ROUTER)
                 self._calls.breaker.look_again()
                 yield _changes(response, within_s=line_within_s(self._streams))
+
+    async def stored(self, asset_id: UUID) -> Stored:
+        return await self.asset(asset_id)
 
     async def operations(self) -> Sequence[Operation]:
         return (await self._calls.read("/v1/operations", Operations)).items

@@ -131,6 +131,7 @@ def test_an_address_that_others_reach_is_refused(tmp_path: Path, host: str) -> N
     [
         ({"GATEWAY_PORT": "many"}, "GATEWAY_PORT"),
         pytest.param({"GATEWAY_ROUTER_URL": "http://127.0.0.1:1"}, "GATEWAY_ROUTER_TOKEN", marks=pytest.mark.full),
+        ({"GATEWAY_ROUTER": "sdk", "GATEWAY_ROUTER_TOKEN": "any"}, "GATEWAY_SDK_TEAM"),
         pytest.param({"GATEWAY_ROUTER": "carrier-pigeon"}, "GATEWAY_ROUTER", marks=pytest.mark.full),
     ],
 )

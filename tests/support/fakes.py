@@ -24,7 +24,17 @@ from app.domain.errors import (
 from app.domain.events import Event, Kind, NewEvent, Told
 from app.domain.jobs import Job, Mark, NewJob, Owner, StopAnswer
 from app.domain.keys import Key
-from app.domain.network import AccessRequest, Agreement, Asset, NewAgreement, Operation, Preflight, Uploaded, Usage
+from app.domain.network import (
+    AccessRequest,
+    Agreement,
+    Asset,
+    NewAgreement,
+    Operation,
+    Preflight,
+    Stored,
+    Uploaded,
+    Usage,
+)
 from app.domain.ports import Content, JobFilter, Page, Wanted
 from app.domain.reports import Act, Change, JobReport, Me, StreamAddress, StreamLine
 from app.domain.shown import shown
@@ -352,7 +362,9 @@ class FakePasses:
 
 
 class FakeRouter:
-    """Keeps jobs. `away`: nothing reaches it; what it `loses` ends as Unanswered."""
+    """Keeps jobs, and has all that a Router may lack. `away`: nothing reaches it; what it `loses` ends as Unanswered."""
+
+    listing = None
 
     def __init__(self) -> None:
         self.jobs: dict[UUID, JobReport] = {}
@@ -374,6 +386,13 @@ class FakeRouter:
         self.users: dict[str, Me] = {}
         self.agreed: dict[UUID, Agreement] = {}
         self._token: str | None = None
+
+    @property
+    def feed(self) -> "FakeRouter":
+        """It tells of its changes."""
+        return self
+
+    lookup = catalogue = requests = standing = feed
 
     def acting_as(self, token: str | None) -> "FakeRouter":
         """The same jobs, under the name that `users` has for this token."""
@@ -466,6 +485,10 @@ class FakeRouter:
         return []
 
     async def asset(self, asset_id: UUID) -> Asset:
+        """None."""
+        raise NotImplementedError
+
+    async def stored(self, asset_id: UUID) -> Stored:
         """None."""
         raise NotImplementedError
 
@@ -605,7 +628,7 @@ class FakeAccessPoints:
             await asyncio.Event().wait()
         yield self._from(after)
 
-    def content(self, asset: Asset, wanted: Wanted) -> AbstractAsyncContextManager[Content]:
+    def content(self, asset: Stored, wanted: Wanted) -> AbstractAsyncContextManager[Content]:
         """None."""
         raise NotImplementedError
 

@@ -18,12 +18,13 @@ _ROUTER_CHANGED = (*_ROUTER_READ, "router-outcome-unknown", "router-token-refuse
 _ACCESS_POINT = ("not-found",)
 
 _KEYED = ("idempotency-key-reused", "idempotency-key-in-use")
-_MADE = ("operation-unavailable", "client-ref-reused", "job-not-found", *_KEYED)
+_MADE = ("operation-unavailable", "router-lacks-feature", "client-ref-reused", "job-not-found", *_KEYED)
 _SUBMITTED = ("job-already-submitted", "job-finished")
 _BY_PATTERN = ("regex-unsupported",)
 _RESULT = ("result-not-found", "job-not-finished", *_ACCESS_POINT)
-_BYTES = (*_RESULT, "asset-not-found", "not-acceptable", "range-not-satisfiable")
-_DECIDED = ("access-request-not-found", "job-not-found", "already-decided", "job-finished")
+_BYTES = (*_RESULT, "router-lacks-feature", "asset-not-found", "not-acceptable", "range-not-satisfiable")
+_LACKING = ("router-lacks-feature",)
+_DECIDED = ("router-lacks-feature", "access-request-not-found", "job-not-found", "already-decided", "job-finished")
 
 # What only this operation may say, beside what follows from its place and its right.
 _OWN: Mapping[str, Sequence[str]] = {
@@ -41,12 +42,19 @@ _OWN: Mapping[str, Sequence[str]] = {
     "jobEvents": ("stream-not-shared", "too-many-streams"),
     "events": ("too-many-streams", *_BY_PATTERN),
     "createStreamTicket": ("job-not-found", "job-pruned"),
-    "getAsset": ("asset-not-found",),
+    **dict.fromkeys(("operations", "assets", "accessRequests", "agreements"), _LACKING),
+    "getAsset": ("asset-not-found", *_LACKING),
     "assetUsage": ("asset-not-found",),
-    "preflightJob": ("operation-unavailable", "not-found"),
-    "createAgreement": ("asset-not-found",),
-    "endAgreement": ("agreement-not-found",),
-    "createAsset": ("asset-not-found", "not-found"),
+    "preflightJob": (*_LACKING, "operation-unavailable", "not-found"),
+    "createAgreement": (
+        *_LACKING,
+        "asset-not-found",
+    ),
+    "endAgreement": (
+        *_LACKING,
+        "agreement-not-found",
+    ),
+    "createAsset": (*_LACKING, "asset-not-found", "not-found"),
     "acceptAccessRequest": _DECIDED,
     "denyAccessRequest": _DECIDED,
     "readyz": ("router-unreachable", "history-unavailable"),
