@@ -1,7 +1,7 @@
 """Where the rooms meet."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -169,8 +169,8 @@ async def open_rooms(settings: Settings, *, hub: Hub) -> AsyncIterator[Rooms]:
         followers = await open_.enter_async_context(open_followers(history, follower=follower))
         hub.also_tell(followers.notice)
         await followers.resume()
-        listening = _listening(settings, router, history=history, observer=observer, contact=contact)
-        open_.push_async_callback(_ended, asyncio.create_task(listening, name="changes"))
+        for listening in _listening(settings, router, history=history, observer=observer, contact=contact):
+            open_.push_async_callback(_ended, asyncio.create_task(listening, name="changes"))
         reconciler = Reconciler(
             router, history=history, observer=observer, contact=contact, every_s=settings.reconcile_s
         )
@@ -249,15 +249,22 @@ def _way(settings: Settings) -> OverHttp | OverSdk:
 
 def _listening(
     settings: Settings, router: Router, *, history: History, observer: Observer, contact: Contact
-) -> Coroutine[None, None, None]:
+) -> Sequence[Coroutine[None, None, None]]:
     """To the Router's changes, or where it tells of none, looking for them."""
     backoff = Backoff(first_s=settings.redial_first_s, slowest_s=_SLOWEST_REDIAL_S)
     if router.feed is not None:
-        return Changes(router.feed, history=history, observer=observer, contact=contact, backoff=backoff).run()
+        return [Changes(router.feed, history=history, observer=observer, contact=contact, backoff=backoff).run()]
     assert router.listing is not None  # noqa: S101  (it has the one or the other)
-    return Polling(
-        router, router.listing, observer=observer, contact=contact, backoff=backoff, every_s=settings.poll_s
-    ).run()
+    polling = Polling(
+        router,
+        router.listing,
+        history=history,
+        observer=observer,
+        contact=contact,
+        backoff=backoff,
+        every_s=settings.poll_s,
+    )
+    return [polling.run(), polling.meet_all()]
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         64, ge=1, le=1024, description="Status streams and downloads of the SDK that may be open at a time"
     )
     poll_s: float = Field(1.0, ge=0.1, description="Pause between looks at the Router, where it tells of no changes")
-    retrieve_s: float = Field(600.0, gt=0, description="Longest time for the SDK to fetch a result")
+    retrieve_s: float = Field(600.0, gt=0, description="Longest time for the SDK to fetch a result or list all jobs")
     auth: Literal["none", "key"] = Field(
         "none", description="none: whoever reaches the loopback address may do everything; key: an API key is needed"
     )

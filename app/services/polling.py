@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.domain.errors import GatewayError, JobNotKnown, JobPruned
 from app.domain.jobs import Mark
-from app.domain.ports import Listing, Router
+from app.domain.ports import History, Listing, Router
 from app.domain.reports import JobReport
 from app.services.backoff import Backoff
 from app.services.contact import Contact
@@ -15,9 +15,11 @@ from app.services.observe import Observer
 
 log = logging.getLogger(__name__)
 
+_AT_A_TIME = 200
+
 
 class Polling:
-    """One reader of the Router's jobs: of all of them when it starts, and then of those that are not over.
+    """One reader of the Router's jobs: of those that are not over again and again, and of all of them once.
 
     A job that somebody else makes, and that is over before the next look, is met at the next start.
     """
@@ -27,6 +29,7 @@ class Polling:
         router: Router,
         listing: Listing,
         *,
+        history: History,
         observer: Observer,
         contact: Contact,
         backoff: Backoff,
@@ -34,12 +37,12 @@ class Polling:
     ) -> None:
         self._router = router
         self._listing = listing
+        self._history = history
         self._observer = observer
         self._contact = contact
         self._backoff = backoff
         self._every_s = every_s
         self._heard: dict[UUID, Mark] = {}
-        self._has_seen_all = False
         self._failures = 0
 
     async def run(self) -> None:
@@ -54,6 +57,30 @@ class Polling:
                 self._failures += 1
                 pause_s = max(pause_s, self._backoff.pause_s(self._failures))
             await asyncio.sleep(pause_s)
+
+    async def meet_all(self) -> None:
+        """Look at all jobs once: those that came and went while this gateway was away are met then."""
+        failures = 0
+        while True:
+            await self._contact.in_touch()
+            try:
+                return await self._look_at_all()
+            except GatewayError as error:
+                log.info("not all jobs looked at", extra={"why": f"{type(error).__name__}: {error}"})
+            except Exception:
+                log.exception("not all jobs looked at")
+            failures += 1
+            await asyncio.sleep(self._backoff.pause_s(failures))
+
+    async def _look_at_all(self) -> None:
+        reports = await self._listing.jobs(over=True)
+        for begin in range(0, len(reports), _AT_A_TIME):
+            some = reports[begin : begin + _AT_A_TIME]
+            known = await self._history.known({report.id for report in some})
+            for report in some:
+                job = known.get(report.id)
+                if job is None or not job.is_over:
+                    await self._hear(report)
 
     async def _has_looked(self) -> bool:
         try:
@@ -74,7 +101,7 @@ class Polling:
 
     async def _look(self) -> None:
         await self._contact.me()
-        reports = {report.id: report for report in await self._listing.jobs(over=not self._has_seen_all)}
+        reports = {report.id: report for report in await self._listing.jobs(over=False)}
         for report in reports.values():
             if self._heard.get(report.id) != report.mark:
                 await self._hear(report)
@@ -82,7 +109,6 @@ class Polling:
             if job_id not in reports:
                 await self._hear_of_end(job_id)
         self._heard = {report.id: report.mark for report in reports.values()}
-        self._has_seen_all = True
 
     async def _hear_of_end(self, job_id: UUID) -> None:
         """It was amongst those that are not over, and is so no more."""

@@ -96,7 +96,9 @@ class OverSdk:
         me = Me(user=self.user, team=self.team, role="", epoch=numbers.epoch)
         try:
             yield Way(
-                router=SdkRouter(calls, numbers=numbers, me=me, team=self.team, now=self.now),
+                router=SdkRouter(
+                    calls, numbers=numbers, me=me, team=self.team, now=self.now, list_within_s=self.retrieve_s
+                ),
                 access_points=SdkAccessPoints(
                     calls, team=self.team, now=self.now, every_s=self.every_s, retrieve_within_s=self.retrieve_s
                 ),

@@ -1,5 +1,6 @@
 """Jobs through the chain: what the far gateway knows, the near one tells, whatever of it ends in between."""
 
+import asyncio
 from pathlib import Path
 
 from tests.sdk.conftest import sdk_settings
@@ -74,6 +75,28 @@ async def test_what_others_do_is_noticed(chained: Caller, caller: Caller) -> Non
 
     assert phases(told)[-1] == "cancelled"
     assert (await chained.get(f"/v1/jobs/{theirs['id']}"))["created_by"] is None
+
+
+async def test_what_came_and_went_while_the_gateway_was_away_is_met(chained_gateway: Gateway, caller: Caller) -> None:
+    """Past it, by another: with its stream, and once."""
+    chained_gateway.stop()
+    theirs = await caller.finished(INTERSECTION, name="while it was away")
+    chained_gateway.start()
+    async with chained_gateway.client() as client:
+        listener = Listener(chained_gateway, client)
+        await listener.eventually("/v1/jobs", lambda page: theirs["id"] in [job["id"] for job in page["items"]])
+        told = await listener.until_end(theirs["id"])
+
+    assert messages(told) == messages(await caller.until_end(theirs["id"]))
+    assert phases(told)[-1] == "complete"
+
+
+async def test_a_job_made_here_is_its_callers_whatever_is_seen_first(chained: Caller) -> None:
+    """Looks go on meanwhile, and as quickly as the answers come."""
+    jobs = await asyncio.gather(*(chained.create(INTERSECTION, name=f"one of {number}") for number in range(20)))
+    shown = [await chained.get(f"/v1/jobs/{job['id']}") for job in jobs]
+
+    assert [job["created_by"] for job in shown] == ["local"] * len(jobs)
 
 
 async def test_a_gateway_that_is_killed_goes_on_where_it_was(

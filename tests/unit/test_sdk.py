@@ -4,6 +4,7 @@ import asyncio
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
+from types import ModuleType, SimpleNamespace
 from uuid import UUID
 
 import msgspec
@@ -13,13 +14,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from app.domain.jobs import Mark
+from app.domain.reports import Me
+from app.upstream.sdk.calls import Calls
 from app.upstream.sdk.numbers import Numbers
 from app.upstream.sdk.points import Place
+from app.upstream.sdk.router import SdkRouter
 from app.upstream.sdk.seen import market_status, message_text, moment
 from app.upstream.sdk.sessions import Sessions
-from app.upstream.sdk.surface import Opened
+from app.upstream.sdk.surface import Opened, loaded_opening
 from app.upstream.sdk.threads import NotBegun, NotDone, Threads
-from tests.support.news import NOON, report, status_line
+from tests.support.news import ASSET, JOB, NOON, report, status_line
 
 SEEN = report()
 PERM = replace(SEEN, market_status="perm")
@@ -170,6 +174,7 @@ class Documented:
     status: int = 0
     permission: bool = False
     queue: bool = False
+    success: bool = True
 
     def waiting_on_permission(self) -> bool:
         """As it was made."""
@@ -194,6 +199,7 @@ class Telling(Documented):
         (Documented(queue=True), "queue"),
         (Documented(status=3), "running"),
         (Documented(status=4), "complete"),
+        (Documented(status=4, success=False), "running"),
         (Documented(status=10), "error"),
         (Telling(status=3), "killed"),
     ],
@@ -212,3 +218,50 @@ def test_a_message_is_one_line_of_json_whatever_it_holds() -> None:
 def test_a_time_without_a_zone_is_in_utc() -> None:
     assert moment(NOON.replace(tzinfo=None)) == NOON
     assert moment(NOON) is NOON
+
+
+# One job that nothing can be made of
+
+
+async def test_a_job_that_cannot_be_read_hides_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    """It is said once, and not every second."""
+    router = router_of(find_all=lambda **_: [SimpleNamespace(id="no UUID"), documented_job()])
+
+    looks = [await router.jobs(over=False) for _ in range(3)]
+
+    assert [[job.job_name for job in jobs] for jobs in looks] == [["a job"]] * 3
+    assert len({jobs[0].mark.sequence for jobs in looks}) == 1
+    assert len(caplog.records) == 1
+
+
+def documented_job() -> object:
+    """With what the reference has, and what the file that opens a Session makes of the rest."""
+    return SimpleNamespace(
+        id=JOB,
+        job_name="a job",
+        metadata={"params": {}},
+        created=NOON,
+        owner={"user": "ann", "team": "globex"},
+        dataset=[SimpleNamespace(uuid=ASSET)],
+        preprocessor="",
+        operation=SimpleNamespace(name="REGRESSION"),
+        waiting_on=None,
+        status=3,
+        model_status=None,
+    )
+
+
+def router_of(**job_class: object) -> SdkRouter:
+    """Over an SDK whose class Job has these."""
+    sdk = ModuleType("an SDK")
+    sdk.Job = SimpleNamespace(**job_class)  # type: ignore[attr-defined]
+    calls = Calls(
+        sdk=sdk,
+        opening=loaded_opening("app.upstream.sdk.opening"),
+        sessions=Sessions(lambda _: Opened(session=None), close=lambda _: None),
+        threads=Threads(at_most=1, within_s=10),
+        streams=Threads(at_most=1, within_s=10),
+        token="any",  # noqa: S106  (opens nothing)
+    )
+    me = Me(user="ann", team="globex", role="", epoch="")
+    return SdkRouter(calls, numbers=Numbers(), me=me, team="globex", now=lambda: NOON, list_within_s=10)

@@ -96,7 +96,7 @@ class SdkAccessPoints:
         finally:
             reading.leave()
             reader.cancel()
-            await asyncio.wait([reader])
+            await asyncio.gather(reader, return_exceptions=True)
 
     async def _told(
         self, job_id: UUID, reading: "_Reading", reader: asyncio.Task[None], place: Place
@@ -111,12 +111,12 @@ class SdkAccessPoints:
                 next_look_s = loop.time() + self._every_s
             # The messages that came meanwhile first: the status that calls it over must not come before them.
             lines = [*self._messages(reading, place), *(status or ())]
-            if is_over:
-                reader.result()  # raises what ended it
-                yield [*lines, EndLine(mark=place.end(), when=self._now())]
-                return
             if lines or status is not None:
                 yield lines
+            if is_over:
+                reader.result()  # raises what ended it
+                yield [EndLine(mark=place.end(), when=self._now())]
+                return
             await reading.news(reader, within_s=max(0.0, next_look_s - loop.time()))
 
     def _messages(self, reading: "_Reading", place: Place) -> Iterator[StreamLine]:

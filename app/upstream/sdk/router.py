@@ -1,6 +1,9 @@
 """The Router through the SDK: the core of the port, and a list of jobs to look at."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -28,16 +31,48 @@ from app.upstream.sdk.numbers import Numbers
 from app.upstream.sdk.seen import report_of
 from app.upstream.sdk.surface import Opened
 
+log = logging.getLogger(__name__)
+
 _NOT_OVER = ("waiting", "active")
+_REMEMBERED = 10_000
 _NOWHERE = StreamAddress(url="", token="")
 
 
-class Underway:
-    """How many creates are under way: what is met meanwhile may be one of them, whose answer says whose it is."""
+class Creates:
+    """What is made here, by our own name for it, which the SDK does not keep.
+
+    While one is under way, what is met for the first time may be just that: only its answer says so.
+    """
 
     def __init__(self) -> None:
-        self.now = 0
-        self.begun = 0
+        self._now = 0
+        self._begun = 0
+        self._refs: OrderedDict[UUID, str] = OrderedDict()
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """One more, for as long as the block lasts."""
+        self._now += 1
+        self._begun += 1
+        try:
+            yield
+        finally:
+            self._now -= 1
+
+    @property
+    def quiet_since(self) -> int | None:
+        """How many there were, where none is under way now."""
+        return None if self._now else self._begun
+
+    def made(self, job_id: UUID, client_ref: str) -> None:
+        """The job is one of ours."""
+        self._refs[job_id] = client_ref
+        if len(self._refs) > _REMEMBERED:
+            self._refs.popitem(last=False)
+
+    def named(self, report: JobReport) -> JobReport:
+        """The report with our own name, where it has one."""
+        return replace(report, client_ref=self._refs.get(report.id))
 
 
 class SdkRouter:
@@ -57,15 +92,20 @@ class SdkRouter:
         me: Me | None,
         team: str,
         now: Callable[[], datetime],
-        creates: Underway | None = None,
+        list_within_s: float,
+        creates: Creates | None = None,
     ) -> None:
-        """`team` is the gateway's; `me` who the token belongs to, where that is known beforehand."""
+        """`team` is the gateway's; `me` who the token belongs to, where that is known beforehand. All jobs are listed
+        within `list_within_s`.
+        """
         self._calls = calls
         self._numbers = numbers
         self._me = me
         self._team = team
         self._now = now
-        self._creates = creates or Underway()
+        self._list_within_s = list_within_s
+        self._creates = creates or Creates()
+        self._unreadable: set[str] = set()
 
     @property
     def listing(self) -> "SdkRouter":
@@ -80,6 +120,7 @@ class SdkRouter:
             me=None,
             team=self._team,
             now=self._now,
+            list_within_s=self._list_within_s,
             creates=self._creates,
         )
 
@@ -99,14 +140,12 @@ class SdkRouter:
 
     async def create(self, new: NewJob, *, client_ref: str) -> JobReport:
         _refuse_undocumented(new)
-        self._creates.now += 1
-        self._creates.begun += 1
-        try:
-            found = await self._calls.read(lambda opened: self._parts(new, opened))
-            report = await self._acted(lambda opened: self._made(new, *found, opened))
-        finally:
-            self._creates.now -= 1
-        return await self._told(replace(report, client_ref=client_ref), client_ref)
+        found = await self._calls.read(lambda opened: self._parts(new, opened))
+        with self._creates.under_way():
+            seen = await self._calls.write(lambda opened: self._made(new, *found, opened))
+            self._creates.made(seen.id, client_ref)
+            report = self._numbered(self._numbers.begin(), seen)
+        return await self._told(report, client_ref)
 
     async def submit(self, job_id: UUID, *, client_ref: str) -> JobReport:
         done, report = await self._steered(job_id, lambda job, session: job.submit(session=session))
@@ -134,13 +173,16 @@ class SdkRouter:
 
     async def job(self, job_id: UUID) -> JobReport:
         look = self._numbers.begin()
-        return self._numbers.numbered(look, await self._calls.read(lambda opened: self._seen(job_id, opened)))
+        return self._numbered(look, await self._calls.read(lambda opened: self._seen(job_id, opened)))
 
     async def jobs(self, *, over: bool) -> Sequence[JobReport]:
-        look, begun, now = self._numbers.begin(), self._creates.begun, self._creates.now
-        found = await self._calls.read(lambda opened: self._listed(opened, over=over))
-        is_alone = not now and begun == self._creates.begun
-        return [self._numbers.numbered(look, job) for job in found if is_alone or self._numbers.knows(job.id)]
+        look, quiet_since = self._numbers.begin(), self._creates.quiet_since
+        if over:
+            found = await self._calls.stream(lambda opened: self._listed(opened, (None,)), within_s=self._list_within_s)
+        else:
+            found = await self._calls.read(lambda opened: self._listed(opened, _NOT_OVER))
+        was_quiet = quiet_since is not None and quiet_since == self._creates.quiet_since
+        return [self._numbered(look, job) for job in found if was_quiet or self._numbers.knows(job.id)]
 
     async def stored(self, asset_id: UUID) -> Stored:
         def kind(opened: Opened) -> str:
@@ -173,12 +215,23 @@ class SdkRouter:
             raise JobNotKnown("The Router knows no such job, or it is not yours to see.")
         return job
 
-    def _listed(self, opened: Opened, *, over: bool) -> list[JobReport]:
+    def _listed(self, opened: Opened, which: Sequence[str | None]) -> list[JobReport]:
         jobs = {}
-        for which in (None,) if over else _NOT_OVER:
-            for job in self._calls.sdk.Job.find_all(job_status=which, session=opened.session) or ():
+        for one in which:
+            for job in self._calls.sdk.Job.find_all(job_status=one, session=opened.session) or ():
                 jobs[str(job.id)] = job  # as it was found last
-        return [self._report(job) for job in jobs.values()]
+        reports = {job_id: self._report_if_readable(job_id, job) for job_id, job in jobs.items()}
+        self._unreadable = {job_id for job_id, report in reports.items() if report is None}
+        return [report for report in reports.values() if report is not None]
+
+    def _report_if_readable(self, job_id: str, job: Any) -> JobReport | None:
+        """Whatever one job is like, the others are met. It is said once of each."""
+        try:
+            return self._report(job)
+        except Exception:
+            if job_id not in self._unreadable:
+                log.exception("job of the SDK not readable", extra={"job": job_id})
+            return None
 
     def _report(self, job: Any) -> JobReport:
         return report_of(job, opening=self._calls.opening, team=self._team, now=self._now())
@@ -213,15 +266,12 @@ class SdkRouter:
 
     # Around it
 
-    async def _acted(self, do: Callable[[Opened], JobReport]) -> JobReport:
-        seen = await self._calls.write(do)
-        return self._numbers.numbered(self._numbers.begin(), seen)
+    def _numbered(self, look: int, seen: JobReport) -> JobReport:
+        return self._numbers.numbered(look, self._creates.named(seen))
 
     async def _steered(self, job_id: UUID, do: Callable[[Any, Any], bool]) -> tuple[bool, JobReport]:
         """Whether it was done, and how the job stands then."""
-        await self._calls.read(
-            lambda opened: self._job(job_id, opened)
-        )  # that it is there, before it is said to be unknown
+        await self.job(job_id)  # that it is there, before its outcome can be unknown
         done = await self._calls.write(lambda opened: bool(do(self._job(job_id, opened), opened.session)))
         try:
             return done, await self.job(job_id)

@@ -56,7 +56,15 @@ def report_of(job: Any, *, opening: Opening, team: str, now: datetime) -> JobRep
 
 
 def market_status(job: Any) -> str:
-    """The Router's word that a Job keeps, or else what its documented methods come to."""
+    """The Router's word that a Job keeps, or else what its documented methods come to.
+
+    It is complete once its result is there: a success.
+    """
+    word = _word(job)
+    return "running" if word == "complete" and not job.success else word
+
+
+def _word(job: Any) -> str:
     word = getattr(job, "_market_status", None)
     if word in OF_MARKET_STATUS:
         return str(word)
