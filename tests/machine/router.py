@@ -93,6 +93,11 @@ class RouterModel:
 
     # What the gateway asks
 
+    @property
+    def lookup(self) -> "RouterModel":
+        """It knows what was made under which name."""
+        return self
+
     def acting_as(self, token: str | None) -> "RouterModel":
         """There is one user."""
         assert token is None
