@@ -65,7 +65,9 @@ class StatusOutputStream:
         It returns None, or the TripleblindProcessError that says how the job ended. `max_retries`: how many times to
         re-attempt a connection if a network failure occurs; raises TripleblindAPIError after that.
         """
-        return _messages(self._session, self._job.id, max_retries, initial_wait, backoff_factor)
+        ended = yield from _messages(self._session, self._job.id, max_retries, initial_wait, backoff_factor)
+        self._job.update_status(self._session, update_throttle=0)  # so that its result is there now
+        return ended
 
 
 class RemoteStatusOutputStream:
