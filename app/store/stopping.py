@@ -49,11 +49,15 @@ def stoppable(work: Callable[[Stop], T]) -> T:
     """The work, in a thread of its own, since SQLite does not look up while it works. Raises KeyboardInterrupt."""
     stop = Stop()
     with ThreadPoolExecutor(1) as thread:
-        done = thread.submit(work, stop)
-        while True:
-            try:
-                return done.result()
-            except KeyboardInterrupt:
-                stop.ask()
-            except Stopped:
-                raise KeyboardInterrupt from None
+        try:
+            done = thread.submit(work, stop)
+            while True:
+                try:
+                    return done.result()
+                except KeyboardInterrupt:
+                    stop.ask()
+        except Stopped:
+            raise KeyboardInterrupt from None
+        except KeyboardInterrupt:  # between two lines of the above: the work has begun all the same
+            stop.ask()
+            raise
