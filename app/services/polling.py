@@ -5,7 +5,7 @@ import logging
 from contextlib import suppress
 from uuid import UUID
 
-from app.domain.errors import GatewayError, JobNotKnown, JobPruned
+from app.domain.errors import GatewayError, JobNotKnown, JobPruned, Upstream
 from app.domain.jobs import Mark
 from app.domain.ports import History, Listing, Router
 from app.domain.reports import JobReport
@@ -111,11 +111,13 @@ class Polling:
         self._heard = {report.id: report.mark for report in reports.values()}
 
     async def _hear_of_end(self, job_id: UUID) -> None:
-        """It was amongst those that are not over, and is so no more."""
+        """It was amongst those that are not over, and is so no more. What cannot be seen now, the comparison looks at."""
         try:
             report = await self._router.job(job_id)
         except JobNotKnown:
             await self._observer.forgotten(job_id)
+        except Upstream as error:
+            log.info("job not looked at", extra={"job": str(job_id), "why": str(error)})
         else:
             await self._hear(report)
 
