@@ -42,11 +42,12 @@ def test_the_notebook(gateway: Gateway, running_network: RunningNetwork, tmp_pat
     assert _is_model(tmp_path / _MODEL)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("program", "file", "name"),
     [
         (["Rscript"], "training.R", "trained from R"),
-        pytest.param(["java"], "Training.java", "trained from Java"),
+        (["java"], "Training.java", "trained from Java"),
     ],
     ids=["R", "Java"],
 )

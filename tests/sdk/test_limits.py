@@ -128,7 +128,7 @@ async def test_each_caller_has_a_session_in_their_own_name(
     assert (unknown.status_code, unknown.json()["code"]) == (403, "router-token-refused")
 
 
-@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("shared", [True, pytest.param(False, marks=pytest.mark.full)])
 async def test_another_teams_stream_is_read_where_it_is_shared(caller: Caller, tmp_path: Path, *, shared: bool) -> None:
     """Mercy's gateways see globex's job; its messages if they may, its end in any case."""
     mercy = {"GATEWAY_ROUTER_TOKEN": caller.network.tokens["mercy"]}
