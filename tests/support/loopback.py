@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from tests.support.relay import let_in
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -92,6 +94,7 @@ async def loopback(answer: Answer) -> AsyncIterator[Server]:
     try:
         yield server
     finally:
+        await let_in()
         listening.close()
         await server.hang_up()
 
