@@ -309,14 +309,17 @@ async def _read(folder: Path) -> dict[str, bytes]:
 async def _until_quiet(
     listener: Listener, network: ScriptedNetwork, path: str, form: str, *, pinged: asyncio.Event
 ) -> bytes:
-    """A job's stream up to its end, the feed up to a ping after that; `pinged` is set with the first one."""
-
-    def enough(heard: bytes) -> bool:
-        if _PING in heard:
-            pinged.set()
-        has_ended = b"event: end\n" in heard and heard.endswith(b"\n\n")
-        return has_ended if of_job else b"event: end\n" in heard and heard.endswith(_PING)
-
+    """A job's stream until the gateway closes it, the feed up to a ping after the end; `pinged` is set with the first one."""
     of_job = "{job_id}" in path
     query = {"format": form} if of_job else {"format": form, "after": "0"}
-    return await listener.bytes_until(enough, path.format(job_id=network.job_id), headers=None, **query)
+    address, heard = path.format(job_id=network.job_id), b""
+    async with asyncio.timeout(WITHIN_S), listener.client.stream("GET", address, params=query) as answer:
+        assert answer.status_code == 200
+        async for piece in answer.aiter_raw():
+            heard += piece
+            if _PING in heard:
+                pinged.set()
+            if not of_job and b"event: end\n" in heard and heard.endswith(_PING):
+                return heard
+    assert of_job, "the feed ended"
+    return heard

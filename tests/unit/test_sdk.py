@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from app.domain.errors import JobNotKnown, Unanswered, Unreachable
 from app.domain.jobs import Mark
 from app.domain.reports import Me
 from app.upstream.sdk.calls import Calls
@@ -164,6 +165,34 @@ def test_a_session_is_kept_for_its_caller_and_used_by_one_at_a_time() -> None:
     assert (sorted(opened), len(closed)) == (["a", "a", "b", "c"], 4)
 
 
+def test_a_session_outlives_what_is_only_not_there() -> None:
+    """The SDK has answered: nothing is wrong with it."""
+    closed: list[object] = []
+    sessions = Sessions(lambda _: Opened(session=object()), close=lambda one: closed.append(one.session))
+    with pytest.raises(JobNotKnown), sessions.of("a") as first:
+        raise JobNotKnown("No such job.")
+    with sessions.of("a") as again:
+        assert again is first
+    assert closed == []
+
+
+async def test_what_the_sdk_says_of_a_failure_is_told_without_the_token() -> None:
+    """Of a look and of a deed alike."""
+
+    def failing(**_: object) -> None:
+        raise ConnectionError("no way to https://router.test/?token=any-token")
+
+    router = router_of(find=failing, find_all=failing)
+    with pytest.raises(Unreachable) as unseen:
+        await router.jobs(over=False)
+    with pytest.raises(Unanswered) as undone:
+        await router._calls.write(lambda _: failing())
+
+    for told in (unseen.value.detail, undone.value.detail):
+        assert "ConnectionError" in told
+        assert "any-token" not in told
+
+
 # The Router's word
 
 
@@ -261,7 +290,7 @@ def router_of(**job_class: object) -> SdkRouter:
         sessions=Sessions(lambda _: Opened(session=None), close=lambda _: None),
         threads=Threads(at_most=1, within_s=10),
         streams=Threads(at_most=1, within_s=10),
-        token="any",  # noqa: S106  (opens nothing)
+        token="any-token",  # noqa: S106  (opens nothing)
     )
     me = Me(user="ann", team="globex", role="", epoch="")
     return SdkRouter(calls, numbers=Numbers(), me=me, team="globex", now=lambda: NOON, list_within_s=10)

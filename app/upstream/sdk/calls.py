@@ -63,7 +63,7 @@ class Calls:
         except Exception as error:
             raise Unanswered(
                 "The SDK raised an error, and does not tell a refusal from a lost answer: whether it was done is unknown. "
-                f"Look before you repeat it. It said {_sentence(error)}"
+                f"Look before you repeat it. It said {self._sentence(error)}"
             ) from error
 
     async def _read(self, threads: Threads, look: Callable[[Opened], T], *, within_s: float | None) -> T:
@@ -74,13 +74,12 @@ class Calls:
         except GatewayError:
             raise
         except Exception as error:
-            raise Unreachable(f"The SDK could not ask the Router: {_sentence(error)}") from error
+            raise Unreachable(f"The SDK could not ask the Router: {self._sentence(error)}") from error
 
     def _with_session(self, work: Callable[[Opened], T]) -> T:
         with self._sessions.of(self._token) as opened:
             return work(opened)
 
-
-def _sentence(error: BaseException) -> str:
-    """What the SDK says of it."""
-    return f"{type(error).__name__}: {error}"[:_SAID_AT_MOST]
+    def _sentence(self, error: BaseException) -> str:
+        """What the SDK says of it, which may name the token."""
+        return f"{type(error).__name__}: {error}".replace(self._token, "…")[:_SAID_AT_MOST]

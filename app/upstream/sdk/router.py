@@ -276,7 +276,9 @@ class SdkRouter:
         try:
             return done, await self.job(job_id)
         except GatewayError as error:
-            raise Unanswered("It was done, but how the job stands now could not be seen; look at it again.") from error
+            raise Unanswered(
+                "It was passed on, but how the job stands now could not be seen; look at it again."
+            ) from error
 
     async def _told(self, report: JobReport, client_ref: str) -> JobReport:
         """By whom, which the SDK does not say: it was us, just now."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
+from app.domain.errors import GatewayError
 from app.upstream.sdk.surface import Opened
 
 log = logging.getLogger(__name__)
@@ -27,13 +28,16 @@ class Sessions:
     def of(self, token: str) -> Iterator[Opened]:
         """A Session in the name of this token's user. To be called in the thread that uses it."""
         session = self._taken(token) or self._opened(token)
+        left = [session]
         try:
             yield session
-        except BaseException:
-            self._let_go(session)
+            left = self._given_back(token, session)
+        except GatewayError:  # our own word for what the SDK answered: the Session did its part
+            left = self._given_back(token, session)
             raise
-        for one in self._given_back(token, session):
-            self._let_go(one)
+        finally:
+            for one in left:
+                self._let_go(one)
 
     def close(self) -> None:
         """Those that are in use are closed as soon as they are not."""
